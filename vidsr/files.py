@@ -1,0 +1,39 @@
+"""Files that appear whole, and what bytes they hold."""
+
+import errno
+import hashlib
+import os
+from pathlib import Path
+
+from vidsr.errors import DiskFullError, UnwritableError, VidsrError
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write `text` to `path` so that a reader sees the old content or the new, never a part of it.
+
+    Raises:
+        UnwritableError, DiskFullError: naming `path`.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise write_error(path, error) from error
+
+
+def write_error(path: Path, error: OSError) -> VidsrError:
+    """Return the error of ours that says why `path` could not be written."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return DiskFullError(f"{path}: the disk is full; free some space and run again to go on")
+    return UnwritableError(f"{path}: cannot be written ({error.strerror or error})")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of the file's bytes in hexadecimal, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
