@@ -1,0 +1,74 @@
+"""The Python interface: what the command line does, as functions."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vidsr import build, config, events
+from vidsr.job.job import Job, Report
+from vidsr.job.run import caption_only, plan_only, run
+from vidsr.types import Plan, Prior, Shot
+
+
+def enhance(  # keyword-only options of the one public entry point
+    input: str | Path,  # the word users know
+    output: str | Path | None = None,
+    *,
+    pipeline: str = "enhance",
+    overrides: Mapping[str, Any] | None = None,
+    work_dir: str | Path | None = None,
+    overwrite: bool = False,
+    on_event: events.Listener | None = None,
+) -> Report:
+    """Restore a video: every frame at its own time, every other stream copied, verified before it appears.
+
+    Args:
+        input: the video.
+        output: where the result goes; beside the input as INPUT_restored by default.
+        pipeline: name of a shipped pipeline, or path of a YAML file.
+        overrides: dotted keys to values, such as {"restore.scale": 2, "encode.crf": 20}.
+        work_dir: where finished parts are kept until the output is done; OUTPUT.vidsr by default.
+        overwrite: replace an output that is there.
+        on_event: called with each event of vidsr.events, in this thread.
+
+    Raises:
+        VidsrError: its `exit_code` says whether trying again can help; see vidsr.errors.
+    """
+    stages = build.build_stages(config.load(pipeline, overrides=overrides))
+    return run(_job(input, output, work_dir, overwrite=overwrite), stages, on_event=on_event or events.ignore)
+
+
+def plan(
+    input: str | Path,  # the word users know
+    output: str | Path | None = None,
+    *,
+    pipeline: str = "enhance",
+    overrides: Mapping[str, Any] | None = None,
+    on_event: events.Listener | None = None,
+) -> Plan:
+    """Decide everything about a job, and restore and write nothing. Arguments as in `enhance`."""
+    stages = build.build_stages(config.load(pipeline, overrides=overrides))
+    return plan_only(_job(input, output, None, overwrite=True), stages, on_event=on_event or events.ignore)
+
+
+def describe(
+    input: str | Path,  # the word users know
+    *,
+    pipeline: str = "enhance",
+    overrides: Mapping[str, Any] | None = None,
+    on_event: events.Listener | None = None,
+) -> tuple[Sequence[Shot], Sequence[Prior]]:
+    """Return the shots of a video and the prior of each, without writing a file."""
+    stages = build.build_stages(config.load(pipeline, overrides=overrides))
+    return caption_only(_job(input, None, None, overwrite=True), stages, on_event=on_event or events.ignore)
+
+
+def _job(
+    source: str | Path, output: str | Path | None, work_dir: str | Path | None, *, overwrite: bool
+) -> Job:
+    return Job(
+        input=Path(source),
+        output=None if output is None else Path(output),
+        work_dir=None if work_dir is None else Path(work_dir),
+        overwrite=overwrite,
+    )

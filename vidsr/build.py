@@ -1,0 +1,116 @@
+"""From a configuration to the objects that do the work. The only importer of config below the command line.
+
+A new captioner or restorer is one function and one line here, in CAPTIONERS or RESTORERS.
+"""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+from vidsr.caption.file import FileCaptioner
+from vidsr.caption.none import NoCaptioner
+from vidsr.caption.protocol import Captioner
+from vidsr.config import CaptionConfig, JobConfig, RestoreConfig
+from vidsr.errors import ConfigError
+from vidsr.job.job import Stages
+from vidsr.media.encode import EncodeSettings
+from vidsr.restore.bicubic import BicubicRestorer
+from vidsr.restore.protocol import RestorerFacts
+from vidsr.shots import ContentShots, OneShot, ShotDetector
+
+
+def build_stages(job_config: JobConfig) -> Stages:
+    """Return everything a job needs; the model itself is not loaded yet.
+
+    Raises:
+        ConfigError: values that do not go together.
+        MachineError: a device, codec or weights that are not there.
+    """
+    restore, facts = RESTORERS[job_config.restore.restorer](job_config.restore)
+    resolved = job_config.model_copy(update={"restore": restore})
+    return Stages(
+        config=resolved.plain(),
+        seed=resolved.seed,
+        part_frames=resolved.plan.part_frames,
+        batch_parts=restore.batch_parts,
+        make_detector=functools.partial(_make_detector, resolved),
+        captioner=CAPTIONERS[resolved.caption.captioner](resolved.caption),
+        restorer=facts,
+        encode=EncodeSettings(**resolved.encode.model_dump()),
+    )
+
+
+def _make_detector(config: JobConfig) -> ShotDetector:
+    if config.plan.cut_detector == "none":
+        return OneShot()
+    return ContentShots(threshold=config.plan.cut_threshold)
+
+
+def _measured(config: CaptionConfig) -> Captioner:
+    # OpenCV takes a fifth of a second to import: only who measures pays for it.
+    from vidsr.caption.measured import MeasuredCaptioner
+
+    return MeasuredCaptioner(frames_per_shot=config.frames_per_shot)
+
+
+def _file(config: CaptionConfig) -> Captioner:
+    if config.file is None:
+        msg = "caption.captioner=file needs caption.file, or --priors FILE"
+        raise ConfigError(msg)
+    return FileCaptioner(Path(config.file))
+
+
+def _none(config: CaptionConfig) -> Captioner:
+    del config
+    return NoCaptioner()
+
+
+CAPTIONERS: dict[str, Callable[[CaptionConfig], Captioner]] = {
+    "measured": _measured,
+    "file": _file,
+    "none": _none,
+}
+
+
+def _bicubic(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
+    if config.steps or config.strength or config.guidance_scale != 1:
+        msg = "restorer bicubic has no steps, strength or guidance_scale; leave them, or take restorer xpsr-s"
+        raise ConfigError(msg)
+    if config.device == "cuda":
+        msg = "restorer bicubic works on the CPU only; leave out --device, or take restorer xpsr-s"
+        raise ConfigError(msg)
+    facts = RestorerFacts(
+        name="bicubic",
+        scale=config.scale,
+        lead_in=0,
+        weights="none",
+        make=functools.partial(BicubicRestorer, scale=config.scale),
+    )
+    return config.model_copy(update={"device": "cpu", "dtype": "float32"}), facts
+
+
+def _xpsr_s(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
+    # torch takes two seconds to import: only who runs a network pays for it.
+    from vidsr.restore import compact
+
+    compact.check_settings(steps=config.steps, strength=config.strength, guidance_scale=config.guidance_scale)
+    weights = compact.shipped_weights()
+    device, dtype = compact.resolve_device(config.device), config.dtype
+    if dtype == "auto":
+        dtype = compact.best_dtype(device)
+    facts = RestorerFacts(
+        name="xpsr-s",
+        scale=config.scale,
+        lead_in=0,
+        weights=weights.digest,
+        make=functools.partial(
+            compact.CompactRestorer.load, weights.path, scale=config.scale, device=device, dtype=dtype
+        ),
+    )
+    return config.model_copy(update={"device": device, "dtype": dtype}), facts
+
+
+RESTORERS: dict[str, Callable[[RestoreConfig], tuple[RestoreConfig, RestorerFacts]]] = {
+    "bicubic": _bicubic,
+    "xpsr-s": _xpsr_s,
+}

@@ -1,0 +1,297 @@
+"""The command line: parses, calls, prints. Errors are one line and an exit code (vidsr.errors)."""
+
+import dataclasses
+import json
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from vidsr import config, events
+from vidsr.errors import EXIT_DONE, Stopped, UsageError, VidsrError
+from vidsr.version import __version__
+
+app = typer.Typer(
+    name="vidsr",
+    help="Restore and upscale video: every frame at its own time, every other stream copied.",
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+config_app = typer.Typer(help="Look at pipelines and their configuration.")
+app.add_typer(config_app, name="config")
+
+Input = Annotated[Path, typer.Argument(metavar="INPUT", help="The video.", show_default=False)]
+Pipeline = Annotated[str, typer.Option(metavar="NAME|FILE", help="A shipped pipeline, or a YAML file.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY.PATH=VALUE", help="Override one setting; may be repeated.", show_default=False
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Progress = Annotated[
+    str, typer.Option(metavar="auto|plain|json|none", help="How progress is shown, on stderr.")
+]
+
+
+@app.command()
+def run(  # noqa: PLR0913, PLR0917  # one parameter an option
+    input: Input,  # the word users read in the usage line
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="OUTPUT", help="Default: INPUT_restored.<ext>.")
+    ] = None,
+    pipeline: Pipeline = "enhance",
+    restorer: Annotated[
+        str | None, typer.Option(metavar="bicubic|xpsr-s", help="What restores the frames.")
+    ] = None,
+    scale: Annotated[int | None, typer.Option(metavar="2|3|4", help="How many times larger.")] = None,
+    priors: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML of `vidsr caption`, perhaps edited.")
+    ] = None,
+    settings: Settings = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of all noise.")] = None,
+    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where the model runs.")] = None,
+    work_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where finished parts are kept. Default: OUTPUT.vidsr")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,
+    progress: Progress = "auto",
+) -> int:
+    """Restore a video."""
+    from vidsr.api import enhance
+
+    report = enhance(
+        input,
+        output,
+        pipeline=pipeline,
+        overrides=_overrides(
+            settings,
+            {"restore.restorer": restorer, "restore.scale": scale, "seed": seed, "restore.device": device},
+            priors=priors,
+        ),
+        work_dir=work_dir,
+        overwrite=overwrite,
+        on_event=_listener(progress),
+    )
+    typer.echo(str(report.output))
+    return report.exit_code
+
+
+@app.command()
+def probe(input: Input, as_json: AsJson = False) -> int:
+    """Show what the header of a file says."""
+    from vidsr.media.probe import probe as read_header
+    from vidsr.show import media_lines
+
+    info = read_header(input)
+    typer.echo(_dump(dataclasses.asdict(info)) if as_json else "\n".join(media_lines(info)))
+    return EXIT_DONE
+
+
+@app.command()
+def plan(
+    input: Input,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="OUTPUT")] = None,
+    pipeline: Pipeline = "enhance",
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> int:
+    """Show what a run would do, without writing anything."""
+    from vidsr.api import plan as make_plan
+    from vidsr.job.plan_file import to_json
+    from vidsr.show import plan_lines
+
+    made = make_plan(input, output, pipeline=pipeline, overrides=_overrides(settings, {}))
+    typer.echo(to_json(made) if as_json else "\n".join(plan_lines(made)))
+    return EXIT_DONE
+
+
+@app.command()
+def verify(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", show_default=False)],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", show_default=False)],
+) -> int:
+    """Exit 0 only if frames, their times and all streams of OUTPUT agree with SOURCE."""
+    from vidsr.media.verify import verify as compare
+
+    report = compare(source, output)
+    for difference in report.differences:
+        typer.echo(f"{difference.kind}: {difference.message}")
+    if report.ok:
+        typer.echo("frames, times and streams agree")
+    return EXIT_DONE if report.ok else VidsrError.exit_code
+
+
+@app.command()
+def caption(
+    input: Input,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: print.")
+    ] = None,
+    pipeline: Pipeline = "enhance",
+    settings: Settings = None,
+    progress: Progress = "auto",
+) -> int:
+    """Describe every shot in YAML, to be edited and given to `vidsr run --priors`."""
+    from vidsr.api import describe
+    from vidsr.caption.file import format_priors, write_priors
+
+    shots, priors = describe(
+        input, pipeline=pipeline, overrides=_overrides(settings, {}), on_event=_listener(progress)
+    )
+    if output is None:
+        typer.echo(format_priors(shots, priors), nl=False)
+    else:
+        write_priors(output, shots, priors)
+    return EXIT_DONE
+
+
+@app.command()
+def train(  # noqa: PLR0913, PLR0917  # one parameter an option
+    config_file: Annotated[
+        Path, typer.Option("--config", metavar="FILE", help="Such as configs/train/xpsr-s.yaml.")
+    ],
+    data: Annotated[Path, typer.Option(metavar="PACK", help="Photographs of tools/collect_photographs.py.")],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="A run that is there goes on.")],
+    held_out: Annotated[Path | None, typer.Option(metavar="FILE", help="Pictures to refuse.")] = None,
+    lpips: Annotated[Path | None, typer.Option(metavar="WEIGHTS", help="For perceptual_weight.")] = None,
+    start_from: Annotated[Path | None, typer.Option(metavar="WEIGHTS", help="Weights to start from.")] = None,
+    device: Annotated[str, typer.Option(metavar="cpu|cuda")] = "cpu",
+    ranks: Annotated[int, typer.Option(metavar="N", help="Processes that share a batch.")] = 1,
+) -> int:
+    """Train the embedded model."""
+    import logging
+
+    from vidsr.train.program import TrainOptions, start
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    options = TrainOptions(
+        config=config_file,
+        data=data,
+        output=output,
+        held_out=held_out,
+        lpips=lpips,
+        start_from=start_from,
+        device=device,
+        ranks=ranks,
+    )
+    typer.echo(str(start(options)))
+    return EXIT_DONE
+
+
+@app.command()
+def evaluate(
+    pairs: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PAIRS", help="Folder with reference/ and one folder a method; pictures or clips."
+        ),
+    ],
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Of tools/fetch_metric_weights.py, for LPIPS and DISTS."),
+    ] = None,
+    table: Annotated[str, typer.Option("--format", metavar="markdown|csv|json")] = "markdown",
+) -> int:
+    """Measure restored pictures against clean ones."""
+    from vidsr.evaluate import table as tables
+    from vidsr.evaluate.pairs import evaluate_pairs, open_metrics
+
+    formats = {"markdown": tables.to_markdown, "csv": tables.to_csv, "json": tables.to_json}
+    if table not in formats:
+        msg = f"--format {table}: wanted one of {', '.join(formats)}"
+        raise UsageError(msg)
+    typer.echo(formats[table](evaluate_pairs(pairs, open_metrics(weights))), nl=False)
+    return EXIT_DONE
+
+
+@config_app.command("show")
+def config_show(pipeline: Pipeline = "enhance", settings: Settings = None) -> int:
+    """Print the resolved configuration of a pipeline as YAML."""
+    import yaml
+
+    resolved = config.load(pipeline, overrides=_overrides(settings, {})).plain()
+    typer.echo(yaml.safe_dump(resolved, sort_keys=False), nl=False)
+    typer.echo("# shipped pipelines:")
+    for name in config.pipeline_names():
+        typer.echo(f"#   {name}: {config.pipeline_description(name)}")
+    return EXIT_DONE
+
+
+@config_app.command("schema")
+def config_schema() -> int:
+    """Print the JSON schema of the configuration."""
+    typer.echo(_dump(config.schema()))
+    return EXIT_DONE
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+    _show_help_without_command(context)
+
+
+@config_app.callback(invoke_without_command=True)
+def _config_root(context: typer.Context) -> None:
+    _show_help_without_command(context)
+
+
+def _show_help_without_command(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(UsageError.exit_code)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the code that vidsr.errors documents."""
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        code = app(standalone_mode=False)
+    except VidsrError as error:
+        sys.exit(_fail(str(error), error.exit_code))
+    except TyperException as error:
+        sys.exit(_fail(error.format_message(), UsageError.exit_code))
+    sys.exit(code if isinstance(code, int) else EXIT_DONE)
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"vidsr: error: {' '.join(message.split())}\n")
+    return code
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    del frame
+    msg = f"stopped by {signal.Signals(number).name}; run the same command again to go on"
+    raise Stopped(msg, signal_number=number)
+
+
+def _overrides(
+    settings: list[str] | None, options: dict[str, Any], *, priors: Path | None = None
+) -> dict[str, Any]:
+    """Join --set with the options that were given; an option wins over the --set of the same key."""
+    overrides = dict(config.parse_assignment(text) for text in settings or [])
+    overrides |= {key: value for key, value in options.items() if value is not None}
+    if priors is not None:
+        overrides |= {"caption.captioner": "file", "caption.file": str(priors)}
+    return overrides
+
+
+def _listener(style: str) -> events.Listener:
+    if style not in events.PROGRESS_STYLES:
+        msg = f"--progress {style}: wanted one of {', '.join(events.PROGRESS_STYLES)}"
+        raise UsageError(msg)
+    return events.listener_for(style)
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)

@@ -1,0 +1,75 @@
+"""Makes the plan: the one decision about everything, before a frame is restored."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from vidsr.files import sha256_of
+from vidsr.job.job import Stages
+from vidsr.media.container import decide_output
+from vidsr.media.index import Thumbnail, build_index
+from vidsr.media.versions import media_versions
+from vidsr.types import InputIdentity, MediaInfo, Plan
+from vidsr.version import __version__
+
+
+def identify(path: Path) -> InputIdentity:
+    """Return which bytes `path` holds."""
+    return InputIdentity(path=str(path), size_bytes=path.stat().st_size, sha256=sha256_of(path))
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a plan depends on: another decoder may decode another picture."""
+    return {"vidsr": __version__, **media_versions()}
+
+
+def make_plan(
+    *,
+    identity: InputIdentity,
+    info: MediaInfo,
+    output_suffix: str | None,
+    stages: Stages,
+    on_progress: Callable[[int], None],
+) -> Plan:
+    """Decode the input once and decide everything about the job.
+
+    Args:
+        identity: of the input's bytes.
+        info: what its header says.
+        output_suffix: ending that the user asked for, None for the source's own kind of container.
+        stages: what will do the work.
+        on_progress: called with the number of frames seen, now and then.
+
+    Raises:
+        InputError: nothing can be decoded.
+    """
+    detector = stages.make_detector()
+
+    def look(index: int, thumbnail: Thumbnail) -> None:
+        detector.feed(index, thumbnail)
+        if index % 64 == 0:
+            on_progress(index)
+
+    index = build_index(Path(identity.path), info, on_frame=look)
+    shots = detector.shots(len(index.frames))
+    decision = decide_output(
+        index.info,
+        frames=index.frames,
+        suffix=output_suffix,
+        codec=stages.encode.codec,
+        scale=stages.restorer.scale,
+    )
+    return Plan(
+        input=identity,
+        info=index.info,
+        frames=index.frames,
+        shots=shots,
+        streams=decision.streams,
+        output=decision.output,
+        config=stages.config,
+        weights=stages.restorer.weights,
+        seed=stages.seed,
+        versions=versions(),
+        decode_errors=index.decode_errors,
+        repairs=index.repairs,
+        warnings=decision.warnings,
+    )

@@ -1,0 +1,61 @@
+"""The output appears whole or not at all: written beside its place, verified, renamed."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from vidsr.errors import OutputExistsError, UnwritableError, VerificationError
+from vidsr.files import write_error
+from vidsr.media.mux import assemble
+from vidsr.media.verify import verify
+from vidsr.types import Plan
+
+
+def default_output(source: Path, suffix: str) -> Path:
+    """Return the output's name beside the input: in.mp4 becomes in_restored.mp4."""
+    return source.with_name(f"{source.stem}_restored{suffix}")
+
+
+def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
+    """Refuse, before any work, an output that cannot be or must not be written.
+
+    Raises:
+        OutputExistsError: it is the input, or is there and `overwrite` is false.
+        UnwritableError: its folder is missing or cannot be written to.
+    """
+    if output.exists() and output.samefile(source):
+        msg = f"{output}: the output is the input itself; name another with -o"
+        raise OutputExistsError(msg)
+    if output.is_dir():
+        msg = f"{output}: is a folder; name a file with -o"
+        raise UnwritableError(msg)
+    if output.exists() and not overwrite:
+        msg = f"{output}: exists already; pass --overwrite to replace it, or name another with -o"
+        raise OutputExistsError(msg)
+    if not output.parent.is_dir():
+        msg = f"{output}: there is no folder {output.parent}; create it first"
+        raise UnwritableError(msg)
+    if not os.access(output.parent, os.W_OK | os.X_OK):
+        msg = f"{output}: the folder {output.parent} cannot be written to"
+        raise UnwritableError(msg)
+
+
+def publish(*, plan: Plan, source: Path, segments: Sequence[Path], output: Path) -> None:
+    """Assemble the segments and the source's other streams, verify the file, and put it in its place.
+
+    Raises:
+        VerificationError: the file does not agree with the plan; the destination is as it was.
+    """
+    unfinished = output.with_name(output.name + ".part")
+    try:
+        assemble(plan=plan, source=source, segments=segments, output=unfinished)
+        report = verify(source, unfinished, plan=plan)
+        if not report.ok:
+            first = "; ".join(difference.message for difference in report.differences[:3])
+            msg = f"{output}: {len(report.differences)} differences from the plan, first: {first}"
+            raise VerificationError(msg)
+        unfinished.replace(output)
+    except OSError as error:
+        raise write_error(output, error) from error
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,248 @@
+r"""Restores parts: decode, restore and encode run beside each other and hand frames over bounded queues.
+
+    lane 0:  decode (thread) -> channel -\                     /-> channel -> encode (thread, one a part)
+    lane 1:  decode (thread) -> channel --> Restorer.step(batch) --> channel -> encode
+                                             (this thread)
+
+A lane takes the next part from the list whenever it has decoded its last one, so decoding of the next part
+begins while the current one is still being restored, and encoding of the last one ends while the next
+is already being restored. Which lane takes which part changes nothing in the result.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from vidsr.errors import PartError, VidsrError
+from vidsr.job.channel import Cancelled, Channel
+from vidsr.job.parts import seed_of
+from vidsr.media.decode import VideoSource
+from vidsr.media.encode import VideoSink
+from vidsr.restore.protocol import Restorer
+from vidsr.types import Carry, Frame, Part, Prior, Work
+
+DECODED_FRAMES = 8
+"""Frames that a lane decodes ahead: enough to ride out a keyframe, few enough for 4K."""
+RESTORED_FRAMES = 4
+"""Restored frames that wait for each encoder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartWork:
+    """The surroundings of a part's frames."""
+
+    open_source: Callable[[], VideoSource]
+    """Opens the input; called in each decoding thread."""
+    open_sink: Callable[[Part], VideoSink]
+    """Opens the segment of a part; called in its encoding thread."""
+    finish: Callable[[Part, int], object]
+    """Enters a written segment with its number of frames into the journal; called in the encoding thread."""
+    prior_of: Callable[[Part], Prior]
+    seed: int
+
+
+def restore_parts(
+    parts: Sequence[Part],
+    *,
+    work: PartWork,
+    restorer: Restorer,
+    batch_parts: int,
+    on_frames: Callable[[int], None],
+    on_part: Callable[[Part], None],
+) -> None:
+    """Restore all `parts`, up to `batch_parts` of them side by side.
+
+    Args:
+        parts: to be restored, in the order in which lanes take them.
+        work: where frames come from and go to.
+        restorer: is stepped in the calling thread only.
+        batch_parts: lanes, at least 1.
+        on_frames: called with the number of delivered frames after each step.
+        on_part: called, in the calling thread, when a part is in the journal.
+
+    Raises:
+        VidsrError: the first failure of any thread; the others are stopped, finished parts stay.
+    """
+    crew = _Crew(work, num_lanes=min(batch_parts, len(parts)))
+    try:
+        lanes = crew.start_lanes(parts)
+        while lanes:
+            lanes = _step(lanes, restorer=restorer, work=work, on_frames=on_frames)
+            crew.report(on_part)
+        crew.wait_for_encoders()
+        crew.report(on_part)
+    except Cancelled:
+        # An encoder failed and cancelled the channel that a frame was being put into.
+        crew.raise_failure()
+        raise
+    finally:
+        crew.dismiss()
+
+
+class _Lane:
+    """One open part at a time: its incoming frames, its carry and its encoder."""
+
+    def __init__(self, frames: Channel[tuple[Part, Frame]], crew: "_Crew") -> None:
+        self._incoming = iter(frames)
+        self._crew = crew
+        self._sink: Channel[Frame] | None = None
+        self.carry: Carry | None = None
+
+    def next(self) -> tuple[Part, Frame] | None:
+        return next(self._incoming, None)
+
+    def deliver(self, part: Part, frame: Frame, carry: Carry | None) -> bool:
+        """Keep the carry and pass the frame on; return whether it belongs to the output."""
+        is_last = frame.index == part.stop - 1
+        self.carry = None if is_last else carry
+        if frame.index < part.start:
+            return False
+        if self._sink is None:
+            self._sink = self._crew.start_encoder(part)
+        self._sink.put(frame)
+        if is_last:
+            self._sink.close()
+            self._sink = None
+        return True
+
+
+def _step(
+    lanes: Sequence[_Lane], *, restorer: Restorer, work: PartWork, on_frames: Callable[[int], None]
+) -> list[_Lane]:
+    """Advance every lane that still has frames by one; return those lanes."""
+    entries = [(lane, item) for lane in lanes if (item := lane.next()) is not None]
+    if not entries:
+        return []
+    batch = [
+        Work(
+            part_index=part.index,
+            frame=frame,
+            prior=work.prior_of(part),
+            carry=lane.carry,
+            seed=seed_of(part, job_seed=work.seed),
+        )
+        for lane, (part, frame) in entries
+    ]
+    results = restorer.step(batch)
+    delivered = [
+        lane.deliver(part, done.frame, done.carry)
+        for (lane, (part, _)), done in zip(entries, results, strict=True)
+    ]
+    on_frames(sum(delivered))
+    return [lane for lane, _ in entries]
+
+
+class _Crew:
+    """The threads around the restorer, and what they have to say."""
+
+    def __init__(self, work: PartWork, *, num_lanes: int) -> None:
+        self._work = work
+        self._num_lanes = num_lanes
+        self._threads: list[threading.Thread] = []
+        self._encoders: list[threading.Thread] = []
+        self._channels: list[Channel[tuple[Part, Frame]] | Channel[Frame]] = []
+        self._finished: queue.SimpleQueue[Part] = queue.SimpleQueue()
+        self._failures: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+        # One encoder a lane at work, and one more that is flushing.
+        self._encoder_places = threading.Semaphore(num_lanes + 1)
+
+    def start_lanes(self, parts: Sequence[Part]) -> list[_Lane]:
+        waiting = iter(parts)
+        lock = threading.Lock()
+        lanes = []
+        for _ in range(self._num_lanes):
+            channel: Channel[tuple[Part, Frame]] = Channel(DECODED_FRAMES)
+            self._channels.append(channel)
+            self._start(self._threads, self._decode, waiting, lock, channel)
+            lanes.append(_Lane(channel, self))
+        return lanes
+
+    def start_encoder(self, part: Part) -> Channel[Frame]:
+        while not self._encoder_places.acquire(timeout=0.2):
+            self.raise_failure()
+        channel: Channel[Frame] = Channel(RESTORED_FRAMES)
+        self._channels.append(channel)
+        self._start(self._encoders, self._encode, part, channel)
+        return channel
+
+    def report(self, on_part: Callable[[Part], None]) -> None:
+        """Pass on what the encoders finished; raise what they failed with."""
+        self.raise_failure()
+        while not self._finished.empty():
+            on_part(self._finished.get())
+        self._channels = [channel for channel in self._channels if not channel.is_over]
+        self._encoders = [thread for thread in self._encoders if thread.is_alive()]
+
+    def wait_for_encoders(self) -> None:
+        for thread in self._encoders:
+            thread.join()
+
+    def raise_failure(self) -> None:
+        if not self._failures.empty():
+            raise self._failures.get()
+
+    def dismiss(self) -> None:
+        """Stop all threads and wait for them; what they had written of unfinished parts is removed."""
+        for channel in self._channels:
+            channel.cancel()
+        for thread in [*self._threads, *self._encoders]:
+            thread.join()
+
+    def _start(self, group: list[threading.Thread], target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True, name=f"vidsr-{target.__name__}")
+        group.append(thread)
+        thread.start()
+
+    def _decode(
+        self, waiting: Iterator[Part], lock: threading.Lock, channel: Channel[tuple[Part, Frame]]
+    ) -> None:
+        part: Part | None = None
+        try:
+            source = self._work.open_source()
+            try:
+                while (part := _take(waiting, lock)) is not None:
+                    for frame in source.frames(part.lead_in, part.stop):
+                        channel.put((part, frame))
+            finally:
+                source.close()
+            channel.close()
+        except Cancelled:
+            return
+        except BaseException as error:  # noqa: BLE001  # handed to the calling thread, which raises it
+            channel.fail(_with_part(error, part, doing="decoding"))
+
+    def _encode(self, part: Part, channel: Channel[Frame]) -> None:
+        try:
+            sink = self._work.open_sink(part)
+            try:
+                for frame in channel:
+                    sink.write(frame)
+                num_frames = sink.close()
+            except BaseException:
+                sink.abort()
+                raise
+            self._work.finish(part, num_frames)
+            self._finished.put(part)
+        except Cancelled:
+            return
+        except BaseException as error:  # noqa: BLE001  # handed to the calling thread, which raises it
+            self._failures.put(_with_part(error, part, doing="encoding"))
+            channel.cancel()
+        finally:
+            self._encoder_places.release()
+
+
+def _take(waiting: Iterator[Part], lock: threading.Lock) -> Part | None:
+    with lock:
+        return next(waiting, None)
+
+
+def _with_part(error: BaseException, part: Part | None, *, doing: str) -> BaseException:
+    """Return errors of ours as they are, others as the cause of a PartError that names the part."""
+    if isinstance(error, VidsrError) or not isinstance(error, Exception):
+        return error
+    where = "the input" if part is None else f"part {part.index} (frames {part.start} to {part.stop - 1})"
+    wrapped = PartError(f"{where}: {doing} failed with {type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped

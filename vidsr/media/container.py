@@ -1,0 +1,303 @@
+"""What the output file will be: container, streams and picture. Decided before a frame is restored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+
+from vidsr.errors import ConfigError, UsageError
+from vidsr.media.codecs import CodecFacts, resolve_codec
+from vidsr.media.colour import output_pix_fmt, resolved_colour
+from vidsr.media.copies import (
+    MP4_FAMILY,
+    Head,
+    heads_of,
+    is_chapter_track,
+    is_timecode_track,
+    open_for_copying,
+)
+from vidsr.media.frames import FormatFacts, format_facts
+from vidsr.media.trial import Held, takes_codec, try_stream
+from vidsr.types import (
+    NO_PTS,
+    UNSPECIFIED,
+    Colour,
+    FrameTable,
+    MediaInfo,
+    OutputPlan,
+    StreamInfo,
+    StreamPlan,
+    VideoInfo,
+)
+
+SUFFIXES = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+"""Muxer of each file name ending that can be asked for."""
+
+DEFAULT_SUFFIX = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv", "webm": ".webm"}
+
+
+DEFAULT_RATE = Fraction(25)
+"""Of a single picture."""
+SLOWEST, FASTEST = Fraction(1), Fraction(240)
+"""Frames per second that every encoder accepts."""
+
+
+SPLICE_SECONDS = 1.0
+"""A time that was mended by more was on another clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The part of a plan that concerns the output file."""
+
+    output: OutputPlan
+    streams: tuple[StreamPlan, ...]
+    warnings: tuple[str, ...]
+    """What the output cannot keep of the source, one line each."""
+
+
+def suffix_for(info: MediaInfo, *, codec: str) -> str:
+    """Return the ending of the output's name where the user asks for none."""
+    muxer, _ = _choose_muxer(info, None, resolve_codec(codec))
+    return DEFAULT_SUFFIX[muxer]
+
+
+def decide_output(
+    info: MediaInfo, *, frames: FrameTable, suffix: str | None, codec: str, scale: int
+) -> Decision:
+    """Decide container, streams, picture format and time offset of the output.
+
+    Args:
+        info: of the source, whose file is read: containers are asked what they hold of its streams.
+        frames: its frame table.
+        suffix: ending that the user asked for, None for the source's own kind of container.
+        codec: name of a codec as users write it.
+        scale: output size over input size.
+
+    Raises:
+        UsageError: the ending is of no container that is written here, or of one that cannot hold the codec.
+        ConfigError: the codec cannot hold pictures of this size.
+    """
+    facts = resolve_codec(codec)
+    muxer, warnings = _choose_muxer(info, suffix, facts)
+    streams, offset, lost = plan_streams(info, frames=frames, muxer=muxer)
+    picture, losses = _plan_picture(info, facts, frames=frames, muxer=muxer, scale=scale, offset=offset)
+    warnings += _splice_lost(info, frames, streams)
+    return Decision(output=picture, streams=streams, warnings=(*warnings, *lost, *losses))
+
+
+def plan_streams(
+    info: MediaInfo, *, frames: FrameTable, muxer: str
+) -> tuple[tuple[StreamPlan, ...], Fraction, tuple[str, ...]]:
+    """Return what happens to each stream of the source, the offset of all, and what is lost.
+
+    The offset, in seconds, is the smallest that puts the video at or after zero and every other stream where
+    the container can hold it.
+    """
+    heads = heads_of(Path(info.path), muxer=muxer)
+    plans: list[StreamPlan] = []
+    warnings: list[str] = []
+    offset = max(Fraction(0), -int(frames.pts[0]) * info.video.time_base)
+    with open_for_copying(Path(info.path)) as file:
+        for entry, stream in zip(info.streams, file.streams, strict=True):
+            head = heads.get(stream.index)
+            if stream.index == info.video.stream_index:
+                plans.append(_plan(entry, "restore"))
+                continue
+            reason = _rewritten(stream, file)
+            if reason:
+                plans.append(_plan(entry, "drop", reason))
+                continue
+            held = try_stream(stream, None if head is None else head.packet, muxer=muxer)
+            if held.refusal:
+                plans.append(_plan(entry, "drop", held.refusal))
+                warnings.append(f"{_name(entry)} is left out: {held.refusal}{_advice(muxer)}")
+                continue
+            plans.append(_plan(entry, "copy"))
+            offset = max(offset, _offset_for(head, held, muxer=muxer))
+            warnings += _tags_lost(entry, stream, held, muxer=muxer)
+            if head is not None and head.is_trimmed:
+                warnings.append(_trimmed(entry, muxer=muxer))
+    return tuple(plans), offset, tuple(warnings)
+
+
+def _splice_lost(info: MediaInfo, frames: FrameTable, streams: Sequence[StreamPlan]) -> list[str]:
+    """Return a warning if the video was moved to another clock and the copied streams were not."""
+    has_time = frames.source_pts != NO_PTS
+    moved = np.abs(frames.pts - frames.source_pts)[has_time] * float(info.video.time_base)
+    if not len(moved) or moved.max() < SPLICE_SECONDS or all(plan.action != "copy" for plan in streams):
+        return []
+    return ["the source's clock jumps: the video was put on one clock, the other streams keep theirs"]
+
+
+def container_family(info: MediaInfo) -> str:
+    """Return the muxer of the source's own kind of container, Matroska for kinds not written here."""
+    if info.container.startswith("mov,"):
+        brand = dict(info.metadata).get("major_brand", "")
+        is_quicktime = brand.startswith("qt") or (not brand and Path(info.path).suffix.lower() == ".mov")
+        return "mov" if is_quicktime else "mp4"
+    if info.container.startswith("matroska"):
+        return "webm" if Path(info.path).suffix.lower() == ".webm" else "matroska"
+    return "matroska"
+
+
+def _choose_muxer(info: MediaInfo, suffix: str | None, facts: CodecFacts) -> tuple[str, list[str]]:
+    if suffix is not None:
+        muxer = SUFFIXES.get(suffix.lower())
+        if muxer is None:
+            msg = f"output ending {suffix or '(none)'}: wanted one of {', '.join(SUFFIXES)}"
+            raise UsageError(msg)
+        if not takes_codec(muxer, facts.encoder):
+            msg = (
+                f"output ending {suffix}: {muxer} cannot hold {facts.name}; take .mkv or another encode.codec"
+            )
+            raise UsageError(msg)
+        return muxer, []
+    own = container_family(info)
+    # mp4 and mov are one family: what one cannot hold the other may.
+    candidates = {"mp4": ("mp4", "mov"), "mov": ("mov", "mp4")}.get(own, (own,))
+    muxer = next((name for name in candidates if takes_codec(name, facts.encoder)), "matroska")
+    changed = [] if muxer == own else [f"the output is {muxer}: {own} cannot hold {facts.name}"]
+    return muxer, changed
+
+
+def _rewritten(stream: Stream, file: InputContainer) -> str:
+    """Return why `stream` needs no copy, as what it holds is written anew. Empty where it does."""
+    if is_chapter_track(stream):
+        return "it repeats the chapters, which are copied"
+    if is_timecode_track(stream) and any("timecode" in video.metadata for video in file.streams.video):
+        return "the timecode is kept as a tag of the video stream"
+    return ""
+
+
+def _plan(entry: StreamInfo, action: Literal["restore", "copy", "drop"], reason: str = "") -> StreamPlan:
+    return StreamPlan(
+        source_index=entry.index, kind=entry.kind, codec=entry.codec, action=action, reason=reason
+    )
+
+
+def _offset_for(head: Head | None, held: Held, *, muxer: str) -> Fraction:
+    """Return the seconds by which a stream must be moved for the container to hold its first packet."""
+    packet = None if head is None else head.packet
+    if packet is None or packet.pts is None:
+        return Fraction(0)
+    earliest = held.earliest
+    if muxer in MP4_FAMILY:
+        # An edit list hides what lies below zero: right for an encoder's priming, wrong for sound.
+        is_silent = packet.is_discard or packet.has_sidedata("skip_samples")
+        earliest = None if is_silent else Fraction(0)
+    return Fraction(0) if earliest is None else earliest - packet.pts * packet.time_base
+
+
+def _tags_lost(entry: StreamInfo, stream: Stream, held: Held, *, muxer: str) -> list[str]:
+    lost = Disposition(int(stream.disposition) & ~held.dispositions)
+    names = [flag.name for flag in Disposition if flag & lost and flag.name]
+    things = [f"flag {name}" for name in names]
+    if not held.has_language:
+        things.append(f"language {entry.language}")
+    if not held.has_title:
+        things.append(f"title {entry.title!r}")
+    if not things:
+        return []
+    return [f"{_name(entry)} loses its {' and '.join(things)} in {muxer}{_advice(muxer)}"]
+
+
+def _trimmed(entry: StreamInfo, *, muxer: str) -> str:
+    hidden = "what the source's edit list hides before its start"
+    return f"{_name(entry)} is copied without {hidden}: {muxer} has no edit lists"
+
+
+def _name(entry: StreamInfo) -> str:
+    language = f", {entry.language}" if entry.language else ""
+    return f"stream {entry.index} ({entry.kind} {entry.codec}{language})"
+
+
+def _advice(muxer: str) -> str:
+    return "" if muxer == "matroska" else "; name the output .mkv to keep it"
+
+
+def _plan_picture(
+    info: MediaInfo, facts: CodecFacts, *, frames: FrameTable, muxer: str, scale: int, offset: Fraction
+) -> tuple[OutputPlan, list[str]]:
+    video = info.video
+    width, height = video.width * scale, video.height * scale
+    pix_fmt, losses = _choose_pix_fmt(info, facts, width=width, height=height)
+    matrix = video.display_matrix
+    plan = OutputPlan(
+        container=muxer,
+        codec=facts.encoder,
+        pix_fmt=pix_fmt,
+        width=width,
+        height=height,
+        colour=output_colour(video, facts, pix_fmt=pix_fmt),
+        sample_aspect_ratio=video.sample_aspect_ratio,
+        display_matrix=None
+        if matrix is None
+        else (*matrix[:6], matrix[6] * scale, matrix[7] * scale, matrix[8]),
+        offset=offset,
+        frame_rate=_mean_rate(frames, info),
+    )
+    return plan, losses
+
+
+def _choose_pix_fmt(info: MediaInfo, facts: CodecFacts, *, width: int, height: int) -> tuple[str, list[str]]:
+    """Return the output's pixel format and what it loses of the source's."""
+    source = format_facts(info.video.pix_fmt)
+    usable = [
+        name
+        for name in facts.pix_fmts
+        if facts.takes_odd_sizes or not _splits(format_facts(name), width=width, height=height)
+    ]
+    if not usable:
+        msg = f"{facts.name} takes no picture of {width}x{height}, which is odd; take an even scale or h264"
+        raise ConfigError(msg)
+    wanted = info.video.pix_fmt
+    if source.family == "gray" and facts.accepts != "any":
+        # Few players show video without chroma; two gray planes beside it cost next to nothing.
+        wanted = f"yuv420p{'' if source.bits == 8 else f'{source.bits}le'}"
+    pix_fmt = output_pix_fmt(wanted, usable)
+    warnings = []
+    chosen = format_facts(pix_fmt)
+    if _has_hidden_alpha(info):
+        warnings.append("transparency is given up: FFmpeg's own VP8 and VP9 decoders do not show it")
+    if source.has_alpha and not chosen.has_alpha:
+        warnings.append(f"transparency is given up: {facts.name} has none; take encode.codec=prores or ffv1")
+    if source.family == "yuv" and source.chroma_step != chosen.chroma_step and width % 2 + height % 2:
+        warnings.append(f"{width}x{height} is odd, so the output is {pix_fmt}: not all players show it")
+    return pix_fmt, warnings
+
+
+def _has_hidden_alpha(info: MediaInfo) -> bool:
+    """Return whether the picture's opacity is a second stream inside the packets, as WebM has it."""
+    metadata = {key.lower(): value for key, value in info.streams[info.video.stream_index].metadata}
+    return metadata.get("alpha_mode") == "1" and not format_facts(info.video.pix_fmt).has_alpha
+
+
+def _splits(pix_fmt: FormatFacts, *, width: int, height: int) -> bool:
+    """Return whether the picture's edge would go through a chroma sample."""
+    rows, columns = pix_fmt.chroma_step
+    return bool(height % rows or width % columns)
+
+
+def output_colour(video: VideoInfo, facts: CodecFacts, *, pix_fmt: str) -> Colour:
+    """Return the colour that the output states; where the source states none, how its samples are read."""
+    stated = video.colour
+    if format_facts(video.pix_fmt).family != format_facts(pix_fmt).family:
+        stated = replace(stated, matrix=UNSPECIFIED, full_range=None)
+    if not facts.has_range:
+        stated = replace(stated, full_range=False)
+    return resolved_colour(stated, pix_fmt=pix_fmt, height=video.height)
+
+
+def _mean_rate(frames: FrameTable, info: MediaInfo) -> Fraction:
+    """Return frames per second over the whole video; the header's number where it says the same."""
+    stated = info.video.average_rate_from_header or DEFAULT_RATE
+    span = (int(frames.pts[-1]) - int(frames.pts[0])) * info.video.time_base
+    measured = (len(frames) - 1) / span if span else stated
+    rate = stated if abs(stated - measured) < measured / 200 else measured.limit_denominator(1001)
+    return min(max(rate, SLOWEST), FASTEST)

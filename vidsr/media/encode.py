@@ -1,0 +1,213 @@
+"""The writer of one part's segment.
+
+A segment is a Matroska file of its own: it begins with an IDR picture, its groups of pictures are closed, and
+the time stamps in it are frame numbers. The real times are written when the segments are assembled, so a
+segment depends on its frames and settings alone, and its bytes do as well.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol, cast
+
+import av
+from av.container import OutputContainer
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from vidsr.errors import ConfigError
+from vidsr.files import write_error
+from vidsr.media import colour
+from vidsr.media.codecs import CodecFacts, nearest, resolve_codec
+from vidsr.media.swscale import range_code
+from vidsr.types import Frame, OutputPlan
+
+SEGMENT_TICK = Fraction(1, 1000)
+"""Matroska's tick. Frame n of a segment is at tick n."""
+
+MAX_REORDER = 32
+"""More than any encoder here delays its output; dts of a segment start this much below zero."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeSettings:
+    """How segments are encoded. The same for all segments of a video.
+
+    Raises:
+        ConfigError: an unknown codec or preset, or a crf out of the codec's range.
+        MissingCodecError: the codec is not in this FFmpeg build.
+    """
+
+    codec: str = "h264"
+    """One of `vidsr.media.codecs.CODECS`, by any of its names."""
+    preset: str = "medium"
+    crf: float = 18
+    """Lower is better and larger. FFV1, lossless, and ProRes, whose presets are its qualities, go without."""
+    threads: int = 4
+    """Fixed, because what x264 and x265 write depends on it."""
+
+    def __post_init__(self) -> None:
+        """Refuse now what the encoder would refuse after an hour."""
+        facts = self.facts
+        if self.preset not in facts.presets:
+            near, names = nearest(self.preset, facts.presets), ", ".join(facts.presets)
+            msg = f"encode.preset={self.preset}: {facts.name} has no such preset{near}; there are: {names}"
+            raise ConfigError(msg)
+        if facts.max_crf is not None and not 0 <= self.crf <= facts.max_crf:
+            msg = f"encode.crf={self.crf:g}: {facts.name} takes 0 to {facts.max_crf:g}"
+            raise ConfigError(msg)
+        if self.threads < 1:
+            msg = f"encode.threads={self.threads}: must be at least 1"
+            raise ConfigError(msg)
+
+    @property
+    def facts(self) -> CodecFacts:
+        """What is known of the codec."""
+        return resolve_codec(self.codec)
+
+    def options(self) -> dict[str, str]:
+        """Return the encoder's options, all but colour and geometry."""
+        facts = self.facts
+        quality = {} if facts.max_crf is None else {"crf": f"{self.crf:g}"}
+        return {**facts.options, **facts.presets[self.preset], **quality}
+
+
+class VideoSink(Protocol):
+    """Takes the frames of one part, in order."""
+
+    def write(self, frame: Frame) -> None:
+        """Take the next frame."""
+        ...
+
+    def close(self) -> int:
+        """Finish the file, give it its name, and return the number of frames in it."""
+        ...
+
+    def abort(self) -> None:
+        """Leave nothing behind. May be called after anything, also twice."""
+        ...
+
+
+class SegmentWriter:
+    """Encodes the frames of one part into `path`, which appears, whole, when `close` returns.
+
+    Raises:
+        DiskFullError, UnwritableError: from every method, naming `path`.
+    """
+
+    def __init__(self, path: Path, *, settings: EncodeSettings, output: OutputPlan) -> None:
+        self._path = path
+        self._unfinished = path.with_name(path.name + ".part")
+        self._output = output
+        self._num_frames = 0
+        self._num_packets = 0
+        # A random segment id would make two encodes of the same frames differ.
+        self._container = av.open(
+            f"file:{self._unfinished}", "w", format="matroska", container_options={"fflags": "+bitexact"}
+        )
+        self._is_open = True
+        self._stream = open_encoder(self._container, settings, output)
+
+    def write(self, frame: Frame) -> None:
+        """Encode `frame`, converted to the output's pixel format if it has another."""
+        if (frame.width, frame.height) != (self._output.width, self._output.height):
+            msg = (
+                f"frame {frame.index} is {frame.width}x{frame.height}, "
+                f"the plan has {self._output.width}x{self._output.height}"
+            )
+            raise ValueError(msg)
+        wanted = colour.convert(frame, pix_fmt=self._output.pix_fmt, colour=self._output.colour)
+        picture = colour.to_packed(wanted, pix_fmt=self._output.pix_fmt)
+        picture.pts = self._num_frames
+        picture.time_base = self._stream.codec_context.time_base
+        self._num_frames += 1
+        self._encode(picture)
+
+    def close(self) -> int:
+        """Flush the encoder, write everything to the disk, rename, and return the number of frames."""
+        self._encode(None)
+        self._is_open = False
+        try:
+            self._container.close()
+            sync(self._unfinished)
+            self._unfinished.replace(self._path)
+            sync(self._path.parent)
+        except OSError as error:
+            raise write_error(self._path, error) from error
+        if self._num_packets != self._num_frames:
+            self._path.unlink()
+            msg = f"{self._path}: {self._num_frames} frames were encoded, {self._num_packets} came out"
+            raise ValueError(msg)
+        return self._num_frames
+
+    def abort(self) -> None:
+        """Drop what was written."""
+        try:
+            if self._is_open:
+                self._is_open = False
+                self._container.close()
+        except OSError:
+            # The file is thrown away: that its end could not be written no longer matters.
+            pass
+        finally:
+            self._unfinished.unlink(missing_ok=True)
+
+    def _encode(self, picture: av.VideoFrame | None) -> None:
+        try:
+            for packet in self._stream.encode(picture):
+                # Frame n sits at tick n; Matroska keeps no dts, they only have to rise.
+                packet.time_base = SEGMENT_TICK
+                packet.dts = self._num_packets - MAX_REORDER
+                packet.duration = 1
+                self._num_packets += 1
+                self._container.mux_one(packet)
+        except OSError as error:
+            raise write_error(self._path, error) from error
+
+
+def open_encoder(container: OutputContainer, settings: EncodeSettings, output: OutputPlan) -> VideoStream:
+    """Add the stream of restored video to `container`; the encoder opens with the first frame."""
+    options = settings.options() | {"chroma_sample_location": str(output.colour.chroma_location)}
+    stream = add_encoder(container, settings.facts, rate=output.frame_rate, options=options)
+    stream.width, stream.height, stream.pix_fmt = output.width, output.height, output.pix_fmt
+    context = stream.codec_context
+    context.time_base = 1 / output.frame_rate
+    context.sample_aspect_ratio = output.sample_aspect_ratio
+    tag(context, output)
+    # PyAV starts x264 with slice threads, which cost size and speed.
+    stream.thread_type = "FRAME"
+    context.thread_count = settings.threads
+    return stream
+
+
+def add_encoder(
+    container: OutputContainer, facts: CodecFacts, *, rate: Fraction, options: Mapping[str, str]
+) -> VideoStream:
+    """Add a stream with an encoder that prints nothing.
+
+    Raises:
+        ValueError: the container cannot hold the codec.
+    """
+    if facts.encoder == "libsvtav1":
+        # It reads its log level from the environment, once: errors only.
+        os.environ.setdefault("SVT_LOG", "1")
+    return cast(VideoStream, container.add_stream(facts.encoder, rate=rate, options=dict(options)))
+
+
+def tag(context: VideoCodecContext, output: OutputPlan) -> None:
+    """State the output's colour in a stream's parameters."""
+    context.colorspace = output.colour.matrix
+    context.color_primaries = output.colour.primaries
+    context.color_trc = output.colour.transfer
+    context.color_range = range_code(output.colour)
+
+
+def sync(path: Path) -> None:
+    """Wait until the file or folder at `path` is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

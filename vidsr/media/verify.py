@@ -1,0 +1,266 @@
+"""Checks an output against its source: every frame, every time, every stream."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+from av.stream import Stream
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from vidsr.errors import InputError
+from vidsr.media.codecs import CODECS, CodecFacts, resolve_codec
+from vidsr.media.colour import resolved_colour
+from vidsr.media.compare import (
+    Difference,
+    Pair,
+    compare_attachment,
+    compare_chapters,
+    compare_packets,
+    compare_tags,
+    describe,
+    pair_streams,
+)
+from vidsr.media.container import container_family, output_colour, plan_streams
+from vidsr.media.copies import MP4_FAMILY, heads_of, is_cover, open_for_copying
+from vidsr.media.index import build_index
+from vidsr.media.mux import output_times
+from vidsr.media.probe import probe
+from vidsr.media.trial import Held, try_stream
+from vidsr.types import Colour, FrameTable, MediaInfo, Plan, StreamPlan, VideoInfo
+
+MAX_SCALE = 4
+IDENTITY = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
+
+__all__ = ["Difference", "VerifyReport", "verify"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyReport:
+    """What was found."""
+
+    num_frames: int
+    """Frames that the output should hold."""
+    differences: tuple[Difference, ...]
+
+    @property
+    def ok(self) -> bool:
+        """True where the output is all it should be."""
+        return not self.differences
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Expectation:
+    """What the output should be: from the plan, or from the source alone."""
+
+    info: MediaInfo
+    frames: FrameTable
+    streams: tuple[StreamPlan, ...]
+    muxer: str
+    offset: Fraction
+    size: tuple[int, int] | None
+    """(width, height); None for any integer multiple of the source's."""
+    colour: Colour
+    sample_aspect_ratio: Fraction
+    display_matrix: tuple[int, ...]
+
+
+def verify(source: Path, output: Path, *, plan: Plan | None = None) -> VerifyReport:
+    """Compare `output` with `source` and, where there is one, with the plan that it was made by.
+
+    Frames, times, geometry and colour of the restored video; number, bytes and times of every copied packet;
+    language, title and flags of every stream; chapters, attachments, covers. Both ends of the restored video
+    are decoded. Without a plan, the source is decoded once for its frame times.
+
+    Raises:
+        InputError: one of the files cannot be opened.
+    """
+    try:
+        found = probe(output)
+    except InputError as error:
+        if plan is None:
+            raise
+        return VerifyReport(
+            num_frames=len(plan.frames), differences=(Difference(kind="decode", message=str(error)),)
+        )
+    expected = _planned(plan) if plan is not None else _derived(source, found)
+    differences = tuple(_differences(expected, found, source, output))
+    return VerifyReport(num_frames=len(expected.frames), differences=differences)
+
+
+def _planned(plan: Plan) -> _Expectation:
+    output = plan.output
+    return _Expectation(
+        info=plan.info,
+        frames=plan.frames,
+        streams=tuple(plan.streams),
+        muxer=output.container,
+        offset=output.offset,
+        size=(output.width, output.height),
+        colour=output.colour,
+        sample_aspect_ratio=output.sample_aspect_ratio,
+        display_matrix=output.display_matrix or IDENTITY,
+    )
+
+
+def _derived(source: Path, found: MediaInfo) -> _Expectation:
+    """Decide what an output in the container of `found` should be, as a plan would."""
+    index = build_index(source, probe(source), on_frame=lambda _number, _thumbnail: None)
+    muxer = container_family(found)
+    streams, offset, _ = plan_streams(index.info, frames=index.frames, muxer=muxer)
+    video = index.info.video
+    return _Expectation(
+        info=index.info,
+        frames=index.frames,
+        streams=streams,
+        muxer=muxer,
+        offset=offset,
+        size=None,
+        colour=output_colour(video, _facts_of(found.video), pix_fmt=found.video.pix_fmt),
+        sample_aspect_ratio=video.sample_aspect_ratio,
+        display_matrix=video.display_matrix or IDENTITY,
+    )
+
+
+def _facts_of(video: VideoInfo) -> CodecFacts:
+    """Return the facts of the codec; of FFV1, which holds anything, for codecs that are not written here."""
+    return next((facts for facts in CODECS if facts.codec == video.codec), resolve_codec("ffv1"))
+
+
+def _differences(
+    expected: _Expectation, found: MediaInfo, source: Path, output: Path
+) -> Iterator[Difference]:
+    with open_for_copying(source) as before, open_for_copying(output) as after:
+        pairs, surplus = pair_streams(expected.streams, before, after)
+        for stream in surplus:
+            message = f"the output has a stream that the source has not: {describe(stream)}"
+            yield Difference(kind="stream", message=message)
+        for pair in pairs:
+            if pair.output is None:
+                yield Difference(kind="stream", message=f"{describe(pair.source)} is not in the output")
+        present = [pair for pair in pairs if pair.output is not None]
+        yield from _compare_streams(present, source, muxer=expected.muxer)
+        yield from compare_chapters(before, after, offset=expected.offset)
+        yield from compare_packets(present, before, after, offset=expected.offset, muxer=expected.muxer)
+        restored = [cast(Stream, pair.output).index for pair in present if pair.is_restored]
+    yield from _compare_picture(expected, found.video)
+    for index in restored:
+        yield from _compare_frames(expected, output, index)
+
+
+def _compare_streams(pairs: list[Pair], source: Path, *, muxer: str) -> Iterator[Difference]:
+    heads = heads_of(source, muxer=muxer)
+    for pair in pairs:
+        if pair.source.type == "attachment":
+            yield from compare_attachment(pair)
+        elif not is_cover(pair.source):
+            head = heads.get(pair.source.index)
+            held = try_stream(pair.source, None if head is None else head.packet, muxer=muxer)
+            # Where the source's own codec does not fit, nothing is known of the flags beside it.
+            yield from compare_tags(
+                pair, replace(Held(), dispositions=0) if held.refusal else held, muxer=muxer
+            )
+
+
+def _compare_picture(expected: _Expectation, found: VideoInfo) -> Iterator[Difference]:
+    """Yield the differences of size, shape, orientation and colour."""
+    source = expected.info.video
+    size = (found.width, found.height)
+    sizes = [(source.width * scale, source.height * scale) for scale in range(1, MAX_SCALE + 1)]
+    if size not in ([expected.size] if expected.size else sizes):
+        wanted = (
+            "x".join(map(str, expected.size)) if expected.size else f"1 to {MAX_SCALE} times the source's"
+        )
+        yield _picture("geometry", f"is {found.width}x{found.height}, not {wanted}")
+    # Matroska states a display size in whole pixels.
+    if abs(found.sample_aspect_ratio - expected.sample_aspect_ratio) * found.width > 1:
+        ratios = f"{found.sample_aspect_ratio}, not {expected.sample_aspect_ratio}"
+        yield _picture("geometry", f"has pixels of {ratios}")
+    # The last row moves the picture; Matroska keeps only turns and flips, and players place it anyway.
+    turn, wanted_turn = (found.display_matrix or IDENTITY)[:6], expected.display_matrix[:6]
+    if turn != wanted_turn:
+        yield _picture("geometry", f"is turned by the matrix {turn}, not {wanted_turn}")
+    for name, value, wanted_value in _colours(expected.colour, found):
+        if value != wanted_value:
+            yield _picture("colour", f"is tagged with {name} {value}, not {wanted_value}")
+
+
+def _colours(expected: Colour, found: VideoInfo) -> Iterator[tuple[str, object, object]]:
+    colour = resolved_colour(found.colour, pix_fmt=found.pix_fmt, height=found.height)
+    # What is not stated in the end is compared as it is read; the matrix must be stated.
+    yield "matrix", found.colour.matrix, expected.matrix
+    yield "primaries", colour.primaries, expected.primaries
+    yield "transfer", colour.transfer, expected.transfer
+    yield "range", "full" if colour.full_range else "limited", "full" if expected.full_range else "limited"
+
+
+def _compare_frames(expected: _Expectation, output: Path, stream_index: int) -> Iterator[Difference]:
+    """Yield the differences in number and time of the restored video's frames, and decode both ends."""
+    with open_for_copying(output) as file:
+        stream = cast(VideoStream, file.streams[stream_index])
+        tick = cast(Fraction, stream.time_base)
+        shown = [packet.pts for packet in file.demux(stream) if packet.size and not packet.is_discard]
+        duration = _stated_duration(stream)
+    wanted, end = output_times(
+        expected.frames, time_base=expected.info.video.time_base, offset=expected.offset, tick=tick
+    )
+    got = np.sort(np.array([pts for pts in shown if pts is not None], dtype=np.int64))
+    if len(got) != len(wanted):
+        yield Difference(kind="frames", message=f"the output shows {len(got)} frames, not {len(wanted)}")
+    elif len(moved := np.flatnonzero(np.abs(got - wanted) > 1)):
+        first = int(moved[0])
+        shift = float(int(got[first] - wanted[first]) * tick)
+        message = f"{len(moved)} frames are at another time, frame {first} by {shift:+.6f} s"
+        yield Difference(kind="time", message=message)
+    # Matroska counts a stream's duration from 0, mp4 from its first frame.
+    lasting = end - (int(wanted[0]) if expected.muxer in MP4_FAMILY else 0)
+    longest = int(np.diff(wanted, append=end).max())
+    if duration is not None and abs(duration / tick - lasting) > longest:
+        message = f"the video lasts {float(duration):.3f} s, not {float(lasting * tick):.3f} s"
+        yield Difference(kind="duration", message=message)
+    yield from _decode_ends(output, stream_index, wanted)
+
+
+def _decode_ends(output: Path, stream_index: int, wanted: NDArray[np.int64]) -> Iterator[Difference]:
+    for end, pts in (("first", int(wanted[0])), ("last", int(wanted[-1]))):
+        try:
+            shown = _decode_end(output, stream_index, pts, is_last=end == "last")
+        except av.error.FFmpegError as error:
+            yield Difference(kind="decode", message=f"the {end} frame cannot be decoded ({error})")
+            continue
+        if shown is None or abs(shown - pts) > 1:
+            yield Difference(kind="decode", message=f"the frame that is decoded {end} is not the {end} one")
+
+
+def _decode_end(output: Path, stream_index: int, pts: int, *, is_last: bool) -> int | None:
+    """Return the pts of the first frame, or of the last, that a decoder shows."""
+    with open_for_copying(output) as file:
+        stream = cast(VideoStream, file.streams[stream_index])
+        if is_last:
+            file.seek(pts, stream=stream)
+        shown = None
+        for frame in file.decode(stream):
+            shown = frame.pts
+            if not is_last:
+                break
+        return shown
+
+
+def _stated_duration(stream: VideoStream) -> Fraction | None:
+    """Return the seconds that the container says the stream lasts; Matroska says it in a tag."""
+    if stream.duration is not None:
+        return stream.duration * cast(Fraction, stream.time_base)
+    stated = re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))
+    if stated is None:
+        return None
+    hours, minutes, seconds = stated.groups()
+    return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+
+
+def _picture(kind: str, what: str) -> Difference:
+    return Difference(kind="colour" if kind == "colour" else "geometry", message=f"the restored video {what}")

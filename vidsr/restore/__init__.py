@@ -1,0 +1,1 @@
+"""Restorers: from a degraded frame and a prior to a restored frame."""

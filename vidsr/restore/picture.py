@@ -1,0 +1,86 @@
+"""Single pictures: the restorer for those who have an array and no video."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsr.errors import ConfigError
+from vidsr.types import Prior, Shot
+
+
+class PictureRestorer:
+    """Restores pictures one at a time; made by `open_restorer`."""
+
+    def __init__(self, device: Literal["auto", "cpu", "cuda"]) -> None:
+        from vidsr.models.compact import weights
+        from vidsr.restore import compact
+
+        self._compact = compact
+        self._network = weights.load(compact.shipped_weights().path)[0]
+        self._device = compact.resolve_device(device)
+        self._dtype = compact.best_dtype(self._device)
+
+    def restore_image(
+        self,
+        pixels: NDArray[np.uint8],
+        *,
+        scale: Literal[2, 3, 4] = 4,
+        prior: Prior | None = None,
+        steps: int | None = None,
+        strength: float | None = None,
+        seed: int = 0,
+    ) -> NDArray[np.uint8]:
+        """Restore and enlarge a picture.
+
+        Args:
+            pixels: uint8 RGB, [H, W, 3].
+            scale: how many times larger.
+            prior: what is known about the picture; None measures its degradation.
+            steps: diffusion steps; None for what the weights are best at.
+            strength: share of diffused texture, [0, 1]; None for what the weights are best at.
+            seed: of the noise that diffusion starts from. The estimate has none.
+
+        Returns:
+            uint8 RGB, [scale * H, scale * W, 3].
+
+        Raises:
+            ValueError: `pixels` is not such an array.
+            ConfigError: a setting that the weights cannot obey.
+        """
+        del seed
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+            msg = f"pixels: wanted uint8 [H, W, 3], got {pixels.dtype} {list(pixels.shape)}"
+            raise ValueError(msg)
+        if scale not in {2, 3, 4}:
+            msg = f"scale: wanted 2, 3 or 4, got {scale}"
+            raise ConfigError(msg)
+        self._compact.check_settings(steps=steps or 0, strength=strength or 0.0, guidance_scale=1.0)
+        planar = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        restorer = self._compact.CompactRestorer(
+            self._network, scale=scale, device=self._device, dtype=self._dtype
+        )
+        restored = restorer.restore_pixels(planar, measure(planar) if prior is None else prior)
+        return np.ascontiguousarray(restored.transpose(1, 2, 0))
+
+
+def open_restorer(
+    name: str = "xpsr-s", *, device: Literal["auto", "cpu", "cuda"] = "auto"
+) -> PictureRestorer:
+    """Load a restorer for single pictures.
+
+    Raises:
+        ConfigError: there is no restorer of that name for pictures.
+        MachineError: the device or the weights are not there.
+    """
+    if name != "xpsr-s":
+        msg = f"unknown picture restorer {name!r}; there is: xpsr-s"
+        raise ConfigError(msg)
+    return PictureRestorer(device)
+
+
+def measure(pixels: NDArray[np.uint8]) -> Prior:
+    """Measure the degradation of one picture [3, H, W] as the captioner of videos does."""
+    from vidsr.caption.measured import MeasuredCaptioner
+
+    return MeasuredCaptioner(frames_per_shot=1).caption(Shot(index=0, start=0, stop=1), [pixels])
