@@ -1,0 +1,1 @@
+"""Networks. They know tensors and files of weights, and no configuration."""

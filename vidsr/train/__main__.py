@@ -1,0 +1,26 @@
+"""`python -m vidsr.train`: the training program on its own, for machines that have only torch."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from vidsr.train.program import TrainOptions, start
+
+
+def main() -> None:
+    """Train from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m vidsr.train", description="Train the embedded model.")
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--data", type=Path, required=True, metavar="PACK")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--held-out", type=Path, default=None, metavar="FILE", help="pictures to refuse")
+    parser.add_argument("--lpips", type=Path, default=None, metavar="WEIGHTS", help="for perceptual_weight")
+    parser.add_argument("--start-from", type=Path, default=None, metavar="WEIGHTS")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--ranks", type=int, default=1, metavar="N", help="processes that share a batch")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    start(TrainOptions(**vars(parser.parse_args())))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,299 @@
+"""The training loop of the estimate: resumable to the step, deterministic given its seed."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.utils.data import DataLoader
+
+from vidsr.errors import CheckpointError, ConfigError
+from vidsr.models.compact import text, weights
+from vidsr.models.compact.estimate import EstimateNet, FreeHeads, enlarge
+from vidsr.models.compact.precision import has_fast_bfloat16
+from vidsr.train import checkpoint
+from vidsr.train.data import Batch, BatchStream, SampleMaker, load_pack, psnr, without_captions
+from vidsr.train.degradation import DegradationSet
+from vidsr.train.draw import Draw
+from vidsr.train.held_out import HeldOut
+from vidsr.train.losses import at_random_phase, charbonnier, lattice
+from vidsr.train.ranks import average_gradients, run_ranks
+from vidsr.train.settings import TrainSettings
+
+log = logging.getLogger(__name__)
+
+GRADIENT_LIMIT = 1.0
+LOG_EVERY = 20
+WEIGHTS_NAME = "xpsr-s.safetensors"
+VALIDATION_BATCHES = 2
+VALIDATION_SEED = 2**40
+"""Far from any training step, so that validation samples are never trained on."""
+
+Perceptual = Callable[[Tensor, Tensor], Tensor]
+"""Distance of two pictures [B, 3, H, W] in [0, 1], per picture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainFiles:
+    """Where a run reads and writes."""
+
+    pack: Path
+    output: Path
+    """Folder of checkpoint.safetensors, log.jsonl and xpsr-s.safetensors."""
+    start_from: Path | None = None
+    """Weights to start from in place of random ones."""
+
+
+def train(
+    settings: TrainSettings,
+    files: TrainFiles,
+    *,
+    sets: Sequence[DegradationSet],
+    held_out: HeldOut,
+    perceptual: Perceptual | None = None,
+    device: str = "cpu",
+    num_ranks: int = 1,
+) -> Path:
+    """Train the estimate to `settings.steps`, from the checkpoint in the output folder if there is one.
+
+    Args:
+        settings: the numbers.
+        files: where pictures come from and results go.
+        sets: degradation sets in the order of `settings.mix`.
+        held_out: pictures that must not be trained on.
+        perceptual: the distance that `perceptual_weight` weighs.
+        device: cpu or cuda.
+        num_ranks: processes that share each batch; see `vidsr.train.ranks`. The samples stay the same.
+
+    Returns:
+        The exported weights.
+    """
+    if settings.batch_size % num_ranks:
+        msg = f"batch_size: {settings.batch_size} cannot be shared by {num_ranks} ranks"
+        raise ConfigError(msg)
+    if (settings.perceptual_weight > 0) != (perceptual is not None):
+        msg = (
+            f"perceptual_weight is {settings.perceptual_weight:g}: weights of LPIPS go with it, and only then"
+        )
+        raise ConfigError(msg)
+    files.output.mkdir(parents=True, exist_ok=True)
+    maker = SampleMaker(
+        pictures=load_pack(files.pack, held_out=held_out),
+        sets=sets,
+        shares=list(settings.mix.values()),
+        captions=settings.captions,
+        crop=settings.crop,
+        seed=settings.seed,
+    )
+    body = functools.partial(
+        _train_rank, settings, files, maker, perceptual=perceptual, device=device, num_ranks=num_ranks
+    )
+    run_ranks(body, num_ranks)
+    return files.output / WEIGHTS_NAME
+
+
+def _train_rank(
+    settings: TrainSettings,
+    files: TrainFiles,
+    maker: SampleMaker,
+    rank: int,
+    *,
+    perceptual: Perceptual | None,
+    device: str,
+    num_ranks: int,
+) -> None:
+    """Train on this rank's share of each batch. All ranks hold the same network; rank 0 writes."""
+    run = TrainingRun(settings, files, device=device, perceptual=perceptual)
+    run.resume()
+    started, first = time.monotonic(), run.step
+    positions = range(rank, settings.batch_size, num_ranks)
+    for batch in _batches(maker, settings, positions, start=run.step, device=device):
+        losses = run.train_on(batch)
+        if rank != 0:
+            continue
+        if run.step % LOG_EVERY == 0:
+            rate = (run.step - first) * settings.batch_size / (time.monotonic() - started)
+            run.write_log({"loss": losses, "crops_per_second": round(rate, 1)})
+        if run.step % settings.validate_every == 0:
+            run.write_log({"validation": validate(run.ema, maker, settings)})
+        if run.step % settings.checkpoint_every == 0 or run.step == settings.steps:
+            run.save()
+
+
+class TrainingRun:
+    """Network, heads, average, optimiser and step: what a checkpoint holds."""
+
+    def __init__(
+        self, settings: TrainSettings, files: TrainFiles, *, device: str, perceptual: Perceptual | None
+    ) -> None:
+        self.settings = settings
+        self.files = files
+        self.device = device
+        self.step = 0
+        self._perceptual = perceptual
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            self.network = _first_network(settings, files.start_from)
+            self.heads = FreeHeads(settings.network).to(device)
+            self.ema = EstimateNet(settings.network)
+        self.network.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.ema.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.ema.load_state_dict(self.network.state_dict())
+        self.ema.eval()
+        self._named = {
+            **{f"network.{name}": parameter for name, parameter in self.network.named_parameters()},
+            **{f"heads.{name}": parameter for name, parameter in self.heads.named_parameters()},
+        }
+        self._optimizer = torch.optim.AdamW(
+            self._named.values(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4
+        )
+
+    @property
+    def export_path(self) -> Path:
+        """The averaged weights as the product reads them, written with each checkpoint."""
+        return self.files.output / WEIGHTS_NAME
+
+    @property
+    def _checkpoint_path(self) -> Path:
+        return self.files.output / "checkpoint.safetensors"
+
+    def train_on(self, batch: Batch) -> dict[str, float]:
+        """Take one step on `batch`; return the parts of its loss."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings, self.step)
+        lr = batch.lr.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device, torch.bfloat16, enabled=has_fast_bfloat16(self.device)):
+            priors = self.network.read(
+                tokenize([""] * len(batch.low_level), self.device), tokenize(batch.low_level, self.device)
+            )
+            estimate = self.network(lr, priors)
+            constraint = self.heads(estimate.features, batch.target, self.network.transform)
+        parts = {"charbonnier": charbonnier(estimate.image, batch.target), "constraint": constraint}
+        loss = parts["charbonnier"] + self.settings.constraint_weight * constraint
+        if self._perceptual is not None:
+            with torch.autocast(self.device, torch.bfloat16, enabled=has_fast_bfloat16(self.device)):
+                pair = at_random_phase(estimate.image, batch.target, Draw(self.settings.seed, self.step))
+                parts["perceptual"] = self._perceptual(*pair).float().mean()
+            parts["lattice"] = lattice(estimate.image, batch.target)
+            loss = loss + self.settings.perceptual_weight * parts["perceptual"] + parts["lattice"]
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        average_gradients(list(self._named.values()))
+        nn.utils.clip_grad_norm_(list(self._named.values()), GRADIENT_LIMIT)
+        self._optimizer.step()
+        self.step += 1
+        self._average()
+        return {name: float(value.detach()) for name, value in parts.items()}
+
+    def _average(self) -> None:
+        # A short memory at first, so that the average is not held back by the random start.
+        decay = min(self.settings.ema_decay, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for average, current in zip(self.ema.parameters(), self.network.parameters(), strict=True):
+                average.lerp_(current, 1 - decay)
+
+    def save(self) -> None:
+        """Write the checkpoint and the exported average."""
+        groups = {
+            "network": self.network.state_dict(),
+            "heads": self.heads.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimizer": checkpoint.optimizer_tensors(self._optimizer, self._named),
+        }
+        checkpoint.save(self._checkpoint_path, groups, step=self.step, settings_digest=digest(self.settings))
+        weights.save(self.export_path, self.ema, steps=self.step, note=f"seed {self.settings.seed}")
+
+    def resume(self) -> None:
+        """Go on from the checkpoint in the output folder, if there is one."""
+        if not self._checkpoint_path.is_file():
+            return
+        groups, self.step = checkpoint.load(self._checkpoint_path, settings_digest=digest(self.settings))
+        self.network.load_state_dict(groups["network"])
+        self.heads.load_state_dict(groups["heads"])
+        self.ema.load_state_dict(groups["ema"])
+        checkpoint.restore_optimizer(self._optimizer, self._named, groups["optimizer"])
+        log.info("resumed at step %d", self.step)
+
+    def write_log(self, entry: dict[str, object]) -> None:
+        """Append a line to log.jsonl."""
+        line = json.dumps({"step": self.step, **entry})
+        with (self.files.output / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+        log.info("%s", line)
+
+
+def _first_network(settings: TrainSettings, start_from: Path | None) -> EstimateNet:
+    if start_from is None:
+        return EstimateNet(settings.network)
+    network, info = weights.load(start_from)
+    if info.shape != settings.network:
+        msg = f"{start_from}: holds a network of {info.shape}, the settings want {settings.network}"
+        raise CheckpointError(msg)
+    return network
+
+
+def learning_rate(settings: TrainSettings, step: int) -> float:
+    """Return the rate at `step`: linear warm-up, then a cosine down to a fiftieth."""
+    if step < settings.warmup_steps:
+        return settings.learning_rate * (step + 1) / settings.warmup_steps
+    progress = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
+    cosine = 0.5 * (1 + float(torch.cos(torch.tensor(progress * torch.pi))))
+    return settings.learning_rate * (0.02 + 0.98 * cosine)
+
+
+def tokenize(texts: list[str], device: str) -> tuple[Tensor, Tensor]:
+    """Return ids and mask of `texts` on `device`."""
+    ids, mask = text.tokenize(texts)
+    return ids.to(device), mask.to(device)
+
+
+@torch.no_grad()
+def validate(network: EstimateNet, maker: SampleMaker, settings: TrainSettings) -> dict[str, float]:
+    """Return PSNR in dB of the network and of bicubic enlargement on samples that are never trained on."""
+    device = next(network.parameters()).device
+    honest = dataclasses.replace(maker, captions=without_captions(maker.captions))
+    scores: dict[str, list[float]] = {"estimate": [], "bicubic": []}
+    for number in range(VALIDATION_BATCHES):
+        batch = honest.batch(VALIDATION_SEED + number, range(settings.batch_size))
+        lr, target = batch.lr.to(device), batch.target.to(device)
+        names = [""] * len(batch.low_level)
+        priors = network.read(tokenize(names, device.type), tokenize(batch.low_level, device.type))
+        for mine, bicubic, wanted in zip(network(lr, priors).image, enlarge(lr), target, strict=True):
+            scores["estimate"].append(psnr(mine, wanted))
+            scores["bicubic"].append(psnr(bicubic, wanted))
+    return {name: round(sum(values) / len(values), 3) for name, values in scores.items()}
+
+
+def digest(settings: TrainSettings) -> str:
+    """Return what a checkpoint is tied to: by SHA-256, the settings but for the length and rhythm of the run.
+
+    A run may be resumed to end earlier or later than it was meant to; the rate then follows the new length.
+    """
+    tree = dataclasses.asdict(settings)
+    for name in ("steps", "checkpoint_every", "validate_every"):
+        del tree[name]
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
+
+
+def _batches(
+    maker: SampleMaker, settings: TrainSettings, positions: range, *, start: int, device: str
+) -> Iterator[Batch]:
+    """Yield `positions` of the batches of steps `start` to the end, made in worker processes."""
+    loader = DataLoader(
+        BatchStream(maker, positions=positions),
+        batch_size=None,
+        sampler=range(start, settings.steps),
+        num_workers=1 if distributed.is_initialized() else 2,
+        prefetch_factor=3,
+        # Of its own, or the loader would draw from the random state of the caller.
+        generator=torch.Generator(),
+    )
+    for batch in loader:
+        yield Batch(batch.lr.to(device), batch.target.to(device), batch.low_level)

@@ -1,0 +1,122 @@
+"""What a training run is told: frozen values, read strictly from YAML."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from vidsr.errors import ConfigError
+from vidsr.models.compact.estimate import EstimateShape
+from vidsr.train.degradation import DegradationSet, DegradationStage
+
+Value = TypeVar("Value")
+
+SMALLEST_CROP = 96
+"""High-resolution pixels: at 0.15 of this, where the strongest set goes, the widest kernel still fits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionPolicy:
+    """How training captions differ from the plain truth."""
+
+    empty_probability: float
+    drop_probability: float
+    keep_probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """One training run; configs/train/xpsr-s.yaml says what each number does."""
+
+    seed: int
+    steps: int
+    batch_size: int
+    crop: int
+    mix: dict[str, float]
+    captions: CaptionPolicy
+    learning_rate: float
+    warmup_steps: int
+    ema_decay: float
+    constraint_weight: float
+    perceptual_weight: float
+    network: EstimateShape
+    checkpoint_every: int
+    validate_every: int
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no run can work with."""
+        if self.crop < SMALLEST_CROP or self.crop % 32:
+            msg = f"crop: wanted a multiple of 32 from {SMALLEST_CROP}, got {self.crop}"
+            raise ConfigError(msg)
+        if abs(sum(self.mix.values()) - 1) > 1e-6:
+            msg = f"mix: shares add up to {sum(self.mix.values()):g}, wanted 1"
+            raise ConfigError(msg)
+
+
+def read_settings(path: Path) -> TrainSettings:
+    """Read a training run's YAML.
+
+    Raises:
+        ConfigError: unknown or missing keys, or values of the wrong type.
+    """
+    return build_value(TrainSettings, _read(path), where=str(path))
+
+
+def read_degradation(path: Path) -> DegradationSet:
+    """Read a set of configs/train/degradation."""
+    tree = _read(path)
+    if tree.get("first") is None and tree.get("second") is None:
+        return DegradationSet(stages=None)
+    first, second = (
+        build_value(DegradationStage, tree.get(name), where=f"{path}: {name}") for name in ("first", "second")
+    )
+    return DegradationSet(stages=(first, second))
+
+
+def build_value(kind: type[Value], tree: Any, *, where: str) -> Value:  # noqa: ANN401  # YAML until it is checked
+    """Make the dataclass `kind` from a mapping that has each of its fields and nothing else."""
+    hints = typing.get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]  # kind is a dataclass
+    if not isinstance(tree, Mapping):
+        msg = f"{where}: wanted a mapping with {names}, got {tree!r}"
+        raise ConfigError(msg)
+    if wrong := set(tree) ^ set(names):
+        msg = f"{where}: keys {sorted(map(str, wrong))} are missing or unknown; wanted {names}"
+        raise ConfigError(msg)
+    return kind(**{name: _convert(hints[name], tree[name], f"{where}: {name}") for name in names})
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401  # a type annotation and YAML
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return build_value(hint, value, where=where)
+    origin = typing.get_origin(hint)
+    if origin is tuple and isinstance(value, list) and len(value) == len(typing.get_args(hint)):
+        return tuple(
+            _convert(item, entry, where) for item, entry in zip(typing.get_args(hint), value, strict=True)
+        )
+    if origin is dict and isinstance(value, dict):
+        return {str(key): _convert(typing.get_args(hint)[1], entry, where) for key, entry in value.items()}
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    name = hint if isinstance(hint, types.GenericAlias) else getattr(hint, "__name__", hint)
+    msg = f"{where}: wanted {name}, got {value!r}"
+    raise ConfigError(msg)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        msg = f"{path}: cannot be read as YAML ({type(error).__name__})"
+        raise ConfigError(msg) from error
+    if not isinstance(tree, dict):
+        msg = f"{path}: wanted a YAML mapping"
+        raise ConfigError(msg)
+    return tree
