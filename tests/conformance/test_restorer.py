@@ -1,0 +1,115 @@
+"""What every restorer promises. A new one earns its place by a line in RESTORERS."""
+
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from vidsr import build, config
+from vidsr.restore.protocol import Restorer, RestorerFacts
+from vidsr.types import Colour, Done, Frame, Prior, Work
+
+RESTORERS: dict[str, Callable[[int], RestorerFacts]] = {
+    name: lambda scale, name=name: (
+        build.build_stages(
+            config.load(overrides={"restore.restorer": name, "restore.scale": scale}, environment={})
+        ).restorer
+    )
+    for name in ("bicubic", "xpsr-s")
+}
+
+
+@pytest.fixture(params=RESTORERS, scope="module")
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def restorer(name: str) -> Restorer:
+    return RESTORERS[name](2).make()
+
+
+def frame(index: int, *, pix_fmt: str = "yuv420p", width: int = 32, height: int = 24) -> Frame:
+    top = 1024 if "10" in pix_fmt else 256
+    rng = np.random.default_rng(index)
+    halves = [(height, width), (height // 2, width // 2), (height // 2, width // 2)]
+    dtype = np.uint16 if top > 256 else np.uint8
+    return Frame(
+        planes=tuple(rng.integers(top // 4, top // 2, shape).astype(dtype) for shape in halves),
+        pix_fmt=pix_fmt,
+        width=width,
+        height=height,
+        colour=Colour(matrix=1, primaries=1, transfer=1, full_range=False, chroma_location=1),
+        index=index,
+        pts=index * 3003,
+        time_base=Fraction(1, 90_000),
+    )
+
+
+def work(index: int, **changes: int | str) -> Work:
+    prior = Prior(low_level=("strong noise", "", "no noise, light blur")[index % 3])
+    return Work(part_index=index, frame=frame(index, **changes), prior=prior, carry=None, seed=index)
+
+
+def assert_same(first: Done, second: Done) -> None:
+    for mine, wanted in zip(first.frame.planes, second.frame.planes, strict=True):
+        np.testing.assert_array_equal(mine, wanted)
+
+
+def test_one_batch_of_eight_equals_eight_batches_of_one(restorer: Restorer) -> None:
+    batch = [work(index) for index in range(8)]
+    for entry, done in zip(batch, restorer.step(batch), strict=True):
+        assert_same(done, restorer.step([entry])[0])
+
+
+def test_earlier_steps_leave_nothing_behind(name: str, restorer: Restorer) -> None:
+    entry = work(3)
+    restorer.step([work(1), work(2)])
+    assert_same(restorer.step([entry])[0], RESTORERS[name](2).make().step([entry])[0])
+
+
+def test_frames_of_other_sizes_and_depths_share_a_batch(restorer: Restorer) -> None:
+    batch = [work(0), work(1, width=48, height=16), work(2, pix_fmt="yuv420p10le")]
+    for entry, done in zip(batch, restorer.step(batch), strict=True):
+        assert (done.frame.width, done.frame.height) == (2 * entry.frame.width, 2 * entry.frame.height)
+        assert done.frame.pix_fmt == entry.frame.pix_fmt
+
+
+def test_a_frame_keeps_everything_but_its_size(restorer: Restorer) -> None:
+    entry = work(5)
+    after = restorer.step([entry])[0].frame
+    kept = replace(after, planes=(), width=0, height=0)
+    before = replace(entry.frame, planes=(), width=0, height=0)
+    assert {name: getattr(kept, name) for name in kept.__slots__} == {
+        name: getattr(before, name) for name in before.__slots__
+    }
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_size_is_the_scale(name: str, scale: int) -> None:
+    facts = RESTORERS[name](scale)
+    assert facts.scale == scale
+    after = facts.make().step([work(0)])[0].frame
+    assert (after.width, after.height) == (32 * scale, 24 * scale)
+    assert after.planes[0].shape == (24 * scale, 32 * scale)
+
+
+def test_a_flat_picture_stays_flat(restorer: Restorer) -> None:
+    flat = work(0)
+    planes = tuple(
+        np.full_like(plane, level) for plane, level in zip(flat.frame.planes, (120, 110, 140), strict=True)
+    )
+    after = restorer.step([replace(flat, frame=replace(flat.frame, planes=planes))])[0].frame
+    for plane, level in zip(after.planes, (120, 110, 140), strict=True):
+        # A network is no exact filter: one level on average is what nobody sees.
+        error = np.abs(plane.astype(int) - level)
+        assert error.mean() <= 1
+        assert error.max() <= 5
+
+
+def test_the_factory_can_be_sent_to_another_process(name: str) -> None:
+    facts = RESTORERS[name](2)
+    assert_same(pickle.loads(pickle.dumps(facts.make))().step([work(0)])[0], facts.make().step([work(0)])[0])

@@ -1,0 +1,199 @@
+"""Promises of a whole run: the schedule changes nothing, nothing is done twice, a stop can be continued."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import pytest
+
+import vidsr
+from tests import corpus
+from tests.fakes import CountingCaptioner
+from vidsr import build, config, events
+from vidsr.caption.file import write_priors
+from vidsr.errors import OutputExistsError, VerificationError
+from vidsr.job.job import Job, Stages
+from vidsr.job.run import run
+from vidsr.types import Prior
+
+OVERRIDES = {
+    "restore.restorer": "bicubic",
+    "restore.scale": 2,
+    "caption.captioner": "none",
+    "encode.preset": "ultrafast",
+    "plan.part_frames": 8,
+}
+XPSR_S = {**OVERRIDES, "restore.restorer": "xpsr-s", "restore.scale": 4, "plan.part_frames": 16}
+
+
+def frames_of(path: Path) -> list[tuple[int, str]]:
+    """Return time and digest of every decoded picture."""
+    with av.open(str(path)) as container:
+        return [
+            (frame.pts, hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest())
+            for frame in container.decode(video=0)
+        ]
+
+
+@pytest.fixture(scope="module")
+def clip(corpus_folder: Path) -> Path:
+    return corpus.make("cuts", corpus_folder)
+
+
+@pytest.fixture
+def unpublished(monkeypatch: pytest.MonkeyPatch):
+    """Run a job up to the moment before its output would appear."""
+    from vidsr.job import run as run_module
+
+    def fail(**arguments) -> None:
+        msg = "not today"
+        raise VerificationError(msg)
+
+    def run_unpublished(job: Job, stages: Stages) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(run_module, "publish", fail)
+            with pytest.raises(VerificationError):
+                run(job, stages)
+        assert not job.output.exists()
+
+    return run_unpublished
+
+
+def stages_for(**changes: object) -> Stages:
+    return build.build_stages(config.load(overrides=OVERRIDES | changes, environment={}))
+
+
+def test_the_default_output_stands_beside_the_input(clip: Path, tmp_path: Path) -> None:
+    source = tmp_path / f"in{clip.suffix}"
+    source.write_bytes(clip.read_bytes())
+    report = vidsr.enhance(source, overrides=OVERRIDES)
+    assert report.output == tmp_path / f"in_restored{clip.suffix}"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [source.name, report.output.name]
+    assert report.exit_code == 0
+
+
+@pytest.mark.parametrize("overrides", [OVERRIDES, XPSR_S], ids=["bicubic", "xpsr-s"])
+def test_the_batch_changes_no_frame(overrides: dict[str, object], clip: Path, tmp_path: Path) -> None:
+    outputs = [
+        vidsr.enhance(
+            clip, tmp_path / f"{parts}.mp4", overrides={**overrides, "restore.batch_parts": parts}
+        ).output
+        for parts in (1, 4)
+    ]
+    assert frames_of(outputs[0]) == frames_of(outputs[1])
+
+
+def test_parts_in_any_order_give_the_same_file(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vidsr.job import run as run_module
+
+    straight = vidsr.enhance(clip, tmp_path / "straight.mp4", overrides=OVERRIDES).output
+    original = run_module.restore_parts
+
+    def shuffled(parts, **arguments) -> None:
+        order = random.Random(3).sample(list(parts), len(parts))
+        for part in order:
+            original([part], **arguments)
+
+    monkeypatch.setattr(run_module, "restore_parts", shuffled)
+    mixed = vidsr.enhance(clip, tmp_path / "mixed.mp4", overrides=OVERRIDES).output
+    assert straight.read_bytes() == mixed.read_bytes()
+
+
+def test_a_captioner_is_asked_once_a_shot(clip: Path, tmp_path: Path) -> None:
+    captioner = CountingCaptioner()
+    report = run(Job(input=clip, output=tmp_path / "out.mp4"), replace(stages_for(), captioner=captioner))
+    assert report.num_parts > report.num_shots > 1
+    assert captioner.calls == list(range(report.num_shots))
+
+
+def test_finished_parts_and_priors_are_kept_and_nothing_is_done_twice(
+    clip: Path, tmp_path: Path, unpublished
+) -> None:
+    captioner = CountingCaptioner()
+    stages = replace(stages_for(), captioner=captioner)
+    job = Job(input=clip, output=tmp_path / "out.mp4")
+    unpublished(job, stages)
+    segments = sorted((tmp_path / "out.mp4.vidsr").rglob("*.mkv"))
+    segments[1].write_bytes(b"damaged")
+    seen: list[events.Event] = []
+    report = run(job, stages, on_event=seen.append)
+    assert report.num_parts_reused == report.num_parts - 1 == len(segments) - 1
+    assert len(captioner.calls) == report.num_shots, "a shot was described twice"
+    assert [event.is_plan_reused for event in seen if isinstance(event, events.Planned)] == [True]
+    fresh = run(replace(job, output=tmp_path / "again.mp4"), stages).output
+    assert report.output.read_bytes() == fresh.read_bytes()
+
+
+def test_another_setting_is_another_job(clip: Path, tmp_path: Path, unpublished) -> None:
+    job = Job(input=clip, output=tmp_path / "out.mp4")
+    unpublished(job, stages_for())
+    assert run(job, stages_for(**{"encode.crf": 30})).num_parts_reused == 0
+
+
+def test_an_edited_prior_makes_the_parts_of_its_shot_again_and_no_others(
+    clip: Path, tmp_path: Path, unpublished
+) -> None:
+    file = tmp_path / "priors.yaml"
+    shots = vidsr.plan(clip, overrides=OVERRIDES).shots
+    write_priors(file, shots, [Prior(low_level="light noise") for _ in shots])
+    stages = stages_for(**{"caption.captioner": "file", "caption.file": str(file)})
+    job = Job(input=clip, output=tmp_path / "out.mp4")
+    unpublished(job, stages)
+    write_priors(
+        file, shots, [Prior(low_level="strong noise" if shot.index == 1 else "light noise") for shot in shots]
+    )
+    edited = stages_for(**{"caption.captioner": "file", "caption.file": str(file)})
+    report = run(job, edited)
+    parts_of_the_shot = -(-(shots[1].stop - shots[1].start) // OVERRIDES["plan.part_frames"])
+    assert report.num_parts - report.num_parts_reused == parts_of_the_shot
+
+
+def test_an_output_that_is_there_is_replaced_only_when_asked(clip: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    output.write_bytes(b"precious")
+    with pytest.raises(OutputExistsError, match="--overwrite"):
+        vidsr.enhance(clip, output, overrides=OVERRIDES)
+    assert output.read_bytes() == b"precious"
+    vidsr.enhance(clip, output, overrides=OVERRIDES, overwrite=True)
+    assert len(frames_of(output)) > 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_goes_on_and_ends_the_same(number: signal.Signals, clip: Path, tmp_path: Path) -> None:
+    # A slow encoder, so that there is time to be stopped in.
+    overrides = {**OVERRIDES, "encode.preset": "placebo", "encode.threads": 1}
+    settings = [item for key, value in overrides.items() for item in ("--set", f"{key}={value}")]
+    vidsr_run = [sys.executable, "-m", "vidsr", "run", str(clip), "--progress", "json", "-o"]
+    command = [*vidsr_run, str(tmp_path / "out.mp4")]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    whole = tmp_path / "whole.mp4"
+    subprocess.run([*vidsr_run, str(whole), *settings], env=environment, capture_output=True, check=True)
+    with subprocess.Popen(command + settings, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if json.loads(line)["event"] == "part_finished":
+                break
+        process.send_signal(number)
+        started = time.monotonic()
+        rest = process.stderr.read()
+        assert process.wait(timeout=60) == 128 + number, rest
+        assert time.monotonic() - started < 20
+    assert "run the same command again" in rest
+    assert not (tmp_path / "out.mp4").exists()
+    again = subprocess.run(command + settings, stderr=subprocess.PIPE, text=True, env=environment, check=True)
+    planned = next(
+        event for line in again.stderr.splitlines() if (event := json.loads(line))["event"] == "planned"
+    )
+    assert planned["num_parts_finished"] > 0
+    assert (tmp_path / "out.mp4").read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4", "whole.mp4"]

@@ -1,0 +1,90 @@
+"""The weights file of xpsr-s."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from vidsr.errors import CheckpointError, MissingWeightsError
+from vidsr.models.compact import weights
+from vidsr.models.compact.estimate import EstimateNet, EstimateShape
+
+TINY = EstimateShape(widths=(8, 12, 16), pairs=(1, 2, 1), num_sfa=1, num_heads=4)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.safetensors"
+    weights.save(path, EstimateNet(TINY), steps=12, note="seed 3")
+    return path
+
+
+def _rewrite(path: Path, *, drop: str = "", add: str = "", **metadata: str) -> None:
+    tensors = load_file(path)
+    with safe_open(path, framework="pt") as file:
+        known = dict(file.metadata())
+    tensors.pop(drop, None)
+    if add:
+        tensors[add] = torch.zeros(1)
+    save_file(tensors, path, metadata=known | metadata)
+
+
+def test_a_file_says_all_that_is_needed_to_build_the_network(saved: Path) -> None:
+    network, info = weights.load(saved)
+    assert (info.shape, info.steps, info.note) == (TINY, 12, "seed 3")
+    assert not network.training
+
+
+def test_weights_come_back_to_half_precision(tmp_path: Path) -> None:
+    network, path = EstimateNet(TINY), tmp_path / "tiny.safetensors"
+    weights.save(path, network, steps=1, note="")
+    loaded, _ = weights.load(path)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor.half().float()), name
+
+
+def test_the_digest_changes_with_any_weight(saved: Path) -> None:
+    before = weights.digest(saved)
+    network, _ = weights.load(saved)
+    with torch.no_grad():
+        network.stem.bias[0] += 1
+    weights.save(saved, network, steps=12, note="seed 3")
+    assert weights.digest(saved) != before
+
+
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    with pytest.raises(MissingWeightsError, match=r"none\.safetensors: the weights of xpsr-s are missing"):
+        weights.load(tmp_path / "none.safetensors")
+
+
+def test_a_file_that_is_no_weights_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "text.safetensors"
+    path.write_text("no weights at all")
+    with pytest.raises(CheckpointError, match="not weights of xpsr-s/1"):
+        weights.load(path)
+
+
+def test_a_lacking_tensor_is_refused(saved: Path) -> None:
+    _rewrite(saved, drop="head.bias")
+    with pytest.raises(CheckpointError, match=r"1 tensors differ, first \['head.bias'\]"):
+        weights.load(saved)
+
+
+def test_a_surplus_tensor_is_refused(saved: Path) -> None:
+    _rewrite(saved, add="extra")
+    with pytest.raises(CheckpointError, match=r"first \['extra'\]"):
+        weights.load(saved)
+
+
+def test_a_tensor_of_another_size_is_refused(saved: Path) -> None:
+    _rewrite(saved, shape='{"widths": [16, 12, 16], "pairs": [1, 2, 1], "num_sfa": 1, "num_heads": 4}')
+    with pytest.raises(CheckpointError, match="does not fit"):
+        weights.load(saved)
+
+
+def test_another_format_is_refused(saved: Path) -> None:
+    _rewrite(saved, format="xpsr-s/9")
+    with pytest.raises(CheckpointError, match="xpsr-s/9"):
+        weights.load(saved)

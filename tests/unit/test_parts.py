@@ -1,0 +1,56 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidsr.job.parts import parts_of, seed_of
+from vidsr.types import Part, Shot
+
+
+def _shots(lengths: list[int]) -> list[Shot]:
+    starts = [sum(lengths[:index]) for index in range(len(lengths))]
+    return [
+        Shot(index=index, start=start, stop=start + length)
+        for index, (start, length) in enumerate(zip(starts, lengths, strict=True))
+    ]
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=8), st.integers(1, 100), st.integers(0, 10))
+def test_parts_tile_the_video_and_stay_inside_their_shot(
+    lengths: list[int], part_frames: int, lead_in: int
+) -> None:
+    shots = _shots(lengths)
+    parts = parts_of(shots, part_frames=part_frames, lead_in=lead_in)
+    assert [frame for part in parts for frame in range(part.start, part.stop)] == list(range(sum(lengths)))
+    assert [part.index for part in parts] == list(range(len(parts)))
+    for part in parts:
+        shot = shots[part.shot_index]
+        assert shot.start <= part.lead_in <= part.start < part.stop <= shot.stop
+        assert part.stop - part.start <= part_frames
+        assert part.lead_in == max(shot.start, part.start - lead_in)
+
+
+@given(st.lists(st.integers(1, 300), min_size=2, max_size=6))
+def test_borders_depend_on_their_own_shot_alone(lengths: list[int]) -> None:
+    with_all = parts_of(_shots(lengths), part_frames=64, lead_in=2)
+    last = len(lengths) - 1
+    offset = sum(lengths[:-1])
+    alone = parts_of([Shot(index=0, start=0, stop=lengths[-1])], part_frames=64, lead_in=2)
+    of_last = [(part.start - offset, part.stop - offset) for part in with_all if part.shot_index == last]
+    assert of_last == [(part.start, part.stop) for part in alone]
+
+
+def test_seed_belongs_to_the_first_frame_of_the_lead_in() -> None:
+    def part(index: int, lead_in: int) -> Part:
+        return Part(index=index, shot_index=0, lead_in=lead_in, start=lead_in + 2, stop=lead_in + 3)
+
+    assert seed_of(part(1, 62), job_seed=7) == seed_of(part(9, 62), job_seed=7)
+    assert (
+        len(
+            {
+                seed_of(part(0, 0), job_seed=7),
+                seed_of(part(0, 1), job_seed=7),
+                seed_of(part(0, 0), job_seed=8),
+            }
+        )
+        == 3
+    )
+    assert 0 <= seed_of(part(0, 0), job_seed=2**63 - 1) < 2**63

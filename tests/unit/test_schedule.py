@@ -1,0 +1,143 @@
+import itertools
+import threading
+
+import pytest
+
+from tests.fakes import FakeSink, FakeSource, SummingRestorer
+from vidsr.errors import DiskFullError, PartError
+from vidsr.job.parts import parts_of
+from vidsr.job.schedule import PartWork, restore_parts
+from vidsr.types import Part, Prior, Shot
+
+SHOTS = [Shot(index=0, start=0, stop=23), Shot(index=1, start=23, stop=24), Shot(index=2, start=24, stop=60)]
+PARTS = parts_of(SHOTS, part_frames=8, lead_in=2)
+
+
+class Desk:
+    """Runs the scheduler with fakes and keeps what came out."""
+
+    def __init__(self, *, source_fails_at: int | None = None, sink_fails_at: int | None = None) -> None:
+        self.sinks: dict[int, FakeSink] = {}
+        self.finished: dict[int, int] = {}
+        self.reported: list[int] = []
+        self.num_frames = 0
+        self.restorer = SummingRestorer()
+        self._source_fails_at = source_fails_at
+        self._sink_fails_at = sink_fails_at
+
+    def open_sink(self, part: Part) -> FakeSink:
+        assert part.index not in self.sinks, "a part was done twice"
+        return self.sinks.setdefault(part.index, FakeSink(part, fails_at=self._sink_fails_at))
+
+    def count(self, num_frames: int) -> None:
+        self.num_frames += num_frames
+
+    def run(self, parts: list[Part], *, batch_parts: int) -> list[tuple[int, bytes]]:
+        work = PartWork(
+            open_source=lambda: FakeSource(fails_at=self._source_fails_at),
+            open_sink=self.open_sink,
+            finish=self.finished.__setitem__,
+            prior_of=lambda part: Prior(low_level="x" * part.shot_index),
+            seed=5,
+        )
+        for_finish = PartWork(
+            open_source=work.open_source,
+            open_sink=work.open_sink,
+            finish=lambda part, num_frames: self.finished.__setitem__(part.index, num_frames),
+            prior_of=work.prior_of,
+            seed=work.seed,
+        )
+        restore_parts(
+            parts,
+            work=for_finish,
+            restorer=self.restorer,
+            batch_parts=batch_parts,
+            on_frames=self.count,
+            on_part=lambda part: self.reported.append(part.index),
+        )
+        return self.frames()
+
+    def frames(self) -> list[tuple[int, bytes]]:
+        return sorted(
+            (frame.index, frame.planes[0].tobytes()) for sink in self.sinks.values() for frame in sink.frames
+        )
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left_behind() -> None:
+    before = threading.active_count()
+    yield
+    assert threading.active_count() == before
+
+
+def test_every_frame_is_delivered_once_and_in_order() -> None:
+    desk = Desk()
+    frames = desk.run(list(PARTS), batch_parts=1)
+    assert [index for index, _ in frames] == list(range(60))
+    for part in PARTS:
+        assert [frame.index for frame in desk.sinks[part.index].frames] == list(range(part.start, part.stop))
+    assert desk.num_frames == 60
+
+
+@pytest.mark.parametrize("batch_parts", [2, 4, 100])
+def test_the_result_does_not_depend_on_the_batch(batch_parts: int) -> None:
+    assert Desk().run(list(PARTS), batch_parts=batch_parts) == Desk().run(list(PARTS), batch_parts=1)
+
+
+def test_the_result_does_not_depend_on_the_order_or_on_the_company_of_parts() -> None:
+    whole = Desk().run(list(PARTS), batch_parts=1)
+    alone = [Desk().run([part], batch_parts=1) for part in reversed(PARTS)]
+    assert sorted(itertools.chain(*alone)) == whole
+
+
+def test_side_by_side_parts_share_a_step() -> None:
+    desk = Desk()
+    desk.run(list(PARTS), batch_parts=3)
+    assert max(desk.restorer.batch_sizes) == 3
+
+
+def test_every_part_is_entered_and_reported_once() -> None:
+    desk = Desk()
+    desk.run(list(PARTS), batch_parts=2)
+    assert desk.finished == {part.index: part.stop - part.start for part in PARTS}
+    assert sorted(desk.reported) == [part.index for part in PARTS]
+
+
+def test_a_frame_that_cannot_be_decoded_is_named_with_its_part() -> None:
+    desk = Desk(source_fails_at=30)
+    with pytest.raises(
+        PartError, match=r"part 4 \(frames 24 to 31\): decoding failed with ArithmeticError: frame 30"
+    ):
+        desk.run(list(PARTS), batch_parts=1)
+    assert set(desk.finished) <= {0, 1, 2, 3}
+
+
+def test_a_frame_that_cannot_be_encoded_stops_the_rest_and_leaves_no_segment() -> None:
+    desk = Desk(sink_fails_at=30)
+    with pytest.raises(PartError, match=r"part 4 .*encoding failed"):
+        desk.run(list(PARTS), batch_parts=2)
+    assert desk.sinks[4].state == "aborted"
+    assert 4 not in desk.finished
+
+
+def test_errors_of_ours_pass_as_they_are() -> None:
+    class FullDesk(Desk):
+        def open_sink(self, part: Part) -> FakeSink:
+            msg = "full"
+            raise DiskFullError(msg)
+
+    with pytest.raises(DiskFullError, match="full"):
+        FullDesk().run(list(PARTS), batch_parts=1)
+
+
+def test_a_failing_restorer_stops_everything() -> None:
+    class Broken(SummingRestorer):
+        def step(self, batch):
+            msg = "no"
+            raise ZeroDivisionError(msg)
+
+    desk = Desk()
+    desk.restorer = Broken()
+    with pytest.raises(ZeroDivisionError):
+        desk.run(list(PARTS), batch_parts=2)
+    assert not desk.finished

@@ -1,0 +1,273 @@
+"""The training of the embedded model: tiny networks, really trained."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tests.photographs import make_pack, make_picture
+from vidsr.errors import CheckpointError, ConfigError, MissingWeightsError
+from vidsr.models.compact import weights
+from vidsr.models.compact.estimate import EstimateShape
+from vidsr.models.lpips import Lpips
+from vidsr.train.degradation import DegradationSet
+from vidsr.train.draw import Draw
+from vidsr.train.held_out import HeldOut
+from vidsr.train.loop import TrainFiles, learning_rate, train
+from vidsr.train.losses import at_random_phase, charbonnier, lattice
+from vidsr.train.settings import CaptionPolicy, TrainSettings, read_degradation, read_settings
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "train"
+TINY = TrainSettings(
+    seed=3,
+    steps=4,
+    batch_size=4,
+    crop=96,
+    mix={"light": 0.5, "bicubic": 0.5},
+    captions=CaptionPolicy(empty_probability=0.2, drop_probability=0.2, keep_probability=0.5),
+    learning_rate=1e-3,
+    warmup_steps=2,
+    ema_decay=0.9,
+    constraint_weight=0.05,
+    perceptual_weight=0.0,
+    network=EstimateShape(widths=(8, 8, 8), pairs=(1, 1, 1), num_sfa=1, num_heads=2),
+    checkpoint_every=2,
+    validate_every=100,
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Path:
+    return make_pack(tmp_path / "pack", make_picture(1, 112, 144), make_picture(2, 112, 144))
+
+
+class Distance(nn.Module):
+    """Stands in for LPIPS."""
+
+    def forward(self, image: Tensor, target: Tensor) -> Tensor:
+        return ((image - target) ** 2).mean((1, 2, 3))
+
+
+def _sets(settings: TrainSettings) -> list[DegradationSet]:
+    return [read_degradation(CONFIGS / "degradation" / f"{name}.yaml") for name in settings.mix]
+
+
+def _train(settings: TrainSettings, pack: Path, output: Path, *, num_ranks: int = 1) -> Path:
+    files = TrainFiles(pack=pack, output=output)
+    return train(settings, files, sets=_sets(settings), held_out=HeldOut(), num_ranks=num_ranks)
+
+
+def _log(output: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_resumed_run_ends_with_the_same_weights_to_the_bit(pack: Path, tmp_path: Path) -> None:
+    whole = load_file(_train(TINY, pack, tmp_path / "whole"))
+    half = dataclasses.replace(TINY, steps=2)
+    # The rate follows the length of the run; with a warm-up of two steps the first two are the same in both.
+    _train(half, pack, tmp_path / "parts")
+    resumed = load_file(_train(TINY, pack, tmp_path / "parts"))
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    saved = [load_file(tmp_path / run / "checkpoint.safetensors") for run in ("whole", "parts")]
+    assert all(torch.equal(saved[0][name], saved[1][name]) for name in saved[0])
+
+
+def test_another_seed_gives_other_weights(pack: Path, tmp_path: Path) -> None:
+    one = load_file(_train(TINY, pack, tmp_path / "one"))
+    other = load_file(_train(dataclasses.replace(TINY, seed=4), pack, tmp_path / "other"))
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_ranks_share_a_batch_and_end_where_one_process_ends(pack: Path, tmp_path: Path) -> None:
+    alone, shared = (load_file(_train(TINY, pack, tmp_path / str(num), num_ranks=num)) for num in (1, 2))
+    # Halves are summed in another order, in bfloat16 where the machine has it, and AdamW's first steps are as
+    # long as the rate whatever the gradient. Runs on different samples differ by ten times as much.
+    difference = max(float((alone[name].float() - shared[name].float()).abs().mean()) for name in alone)
+    assert difference < 3e-4
+
+
+def test_training_lowers_the_loss(pack: Path, tmp_path: Path) -> None:
+    settings = dataclasses.replace(TINY, steps=45, mix={"bicubic": 1.0}, validate_every=15, warmup_steps=5)
+    _train(settings, pack, tmp_path / "run")
+    scores = [entry["validation"] for entry in _log(tmp_path / "run") if "validation" in entry]
+    assert [score["bicubic"] for score in scores] == [scores[0]["bicubic"]] * 3
+    assert scores[-1]["estimate"] > scores[0]["estimate"]
+    assert scores[-1]["estimate"] > scores[-1]["bicubic"]
+
+
+def test_the_exported_average_is_a_network_that_the_product_loads(pack: Path, tmp_path: Path) -> None:
+    network, info = weights.load(_train(TINY, pack, tmp_path / "run"))
+    assert (info.steps, network.shape) == (4, TINY.network)
+
+
+def test_a_checkpoint_of_other_settings_is_refused(pack: Path, tmp_path: Path) -> None:
+    _train(dataclasses.replace(TINY, steps=2), pack, tmp_path / "run")
+    with pytest.raises(CheckpointError, match="comes from a run with other settings"):
+        _train(dataclasses.replace(TINY, learning_rate=2e-3), pack, tmp_path / "run")
+
+
+def test_a_run_can_start_from_the_weights_of_another(pack: Path, tmp_path: Path) -> None:
+    settings = dataclasses.replace(TINY, steps=1, warmup_steps=1000, perceptual_weight=0.1)
+    files = TrainFiles(
+        pack=pack, output=tmp_path / "second", start_from=_train(TINY, pack, tmp_path / "first")
+    )
+    second = train(settings, files, sets=_sets(settings), held_out=HeldOut(), perceptual=Distance())
+    before, after = load_file(tmp_path / "first" / "xpsr-s.safetensors"), load_file(second)
+    # One step at a thousandth of the rate, then rounded to half precision.
+    assert all(torch.allclose(before[name], after[name], atol=1e-4, rtol=2e-3) for name in before)
+
+
+def test_weights_of_another_shape_are_no_start(pack: Path, tmp_path: Path) -> None:
+    settings = dataclasses.replace(TINY, network=EstimateShape(widths=(8, 8, 16), num_heads=2))
+    files = TrainFiles(
+        pack=pack, output=tmp_path / "second", start_from=_train(TINY, pack, tmp_path / "first")
+    )
+    with pytest.raises(CheckpointError, match="holds a network of"):
+        train(settings, files, sets=_sets(settings), held_out=HeldOut())
+
+
+def test_a_weight_for_lpips_without_lpips_is_refused(pack: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"perceptual_weight is 0\.1"):
+        _train(dataclasses.replace(TINY, perceptual_weight=0.1), pack, tmp_path / "run")
+
+
+def test_a_batch_that_ranks_cannot_share_is_refused(pack: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="4 cannot be shared by 3 ranks"):
+        _train(TINY, pack, tmp_path / "run", num_ranks=3)
+
+
+def test_training_leaves_the_random_state_alone(pack: Path, tmp_path: Path) -> None:
+    torch.manual_seed(9)
+    wanted = torch.rand(3)
+    torch.manual_seed(9)
+    _train(dataclasses.replace(TINY, steps=1), pack, tmp_path / "run")
+    assert torch.equal(torch.rand(3), wanted)
+
+
+def test_the_rate_warms_up_and_falls_to_a_fiftieth() -> None:
+    settings = dataclasses.replace(TINY, steps=100, warmup_steps=10)
+    rates = [learning_rate(settings, step) for step in range(101)]
+    assert rates[:11] == sorted(rates[:11])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert max(rates) == pytest.approx(settings.learning_rate)
+    assert rates[100] == pytest.approx(settings.learning_rate / 50)
+
+
+def test_charbonnier_is_the_absolute_difference_away_from_zero() -> None:
+    image = torch.tensor([0.0, 0.5, 1.0])
+    assert float(charbonnier(image, image + 0.25)) == pytest.approx(0.25, rel=1e-4)
+    assert float(charbonnier(image, image)) == pytest.approx(1e-3)
+
+
+def test_the_perceptual_loss_sees_every_phase_of_the_block_lattice() -> None:
+    rows, columns = torch.meshgrid(torch.arange(24.0), torch.arange(32.0), indexing="ij")
+    image = torch.stack([rows, columns, rows]).expand(2, 3, 24, 32)
+    phases = set()
+    for seed in range(600):
+        mine, wanted = at_random_phase(image, image + 100, Draw(seed))
+        assert mine.shape == (2, 3, 16, 24)
+        torch.testing.assert_close(wanted - mine, torch.full_like(mine, 100))
+        phases.add((int(mine[0, 0, 0, 0]), int(mine[0, 1, 0, 0])))
+    assert phases == {(top, left) for top in range(8) for left in range(8)}
+
+
+def test_the_lattice_is_what_repeats_in_every_block() -> None:
+    generator = torch.Generator().manual_seed(4)
+    target = torch.rand(2, 3, 32, 48, generator=generator)
+    pattern = torch.randn(3, 8, 8, generator=generator)
+    pattern -= pattern.mean((1, 2), keepdim=True)
+    repeated = pattern.repeat(1, 4, 6)
+    assert float(lattice(target + repeated, target)) == pytest.approx(float(pattern.abs().mean()), rel=1e-4)
+    assert float(lattice(target + 0.3, target)) < 1e-6
+    scattered = repeated * torch.tensor([1.0, -1.0])[:, None, None, None]
+    assert float(lattice(target + scattered, target)) < 1e-6
+
+
+def _lpips_file(path: Path) -> Path:
+    generator = torch.Generator().manual_seed(1)
+    channels = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
+    tensors = {}
+    for level, (index, (out, into, size)) in enumerate(channels.items()):
+        tensors[f"features.{index}.weight"] = torch.randn(out, into, size, size, generator=generator) / (
+            into * size
+        )
+        tensors[f"features.{index}.bias"] = torch.zeros(out)
+        tensors[f"lin{level}.weight"] = torch.rand(1, out, 1, 1, generator=generator)
+    save_file(tensors, path)
+    return path
+
+
+def test_lpips_is_zero_for_equal_pictures_and_its_gradient_is_finite_there(tmp_path: Path) -> None:
+    lpips = Lpips(_lpips_file(tmp_path / "lpips.safetensors"))
+    target = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    target[1] = 0.5
+    image = target.clone().requires_grad_()
+    distance = lpips(image, target)
+    assert distance.tolist() == [0.0, 0.0]
+    distance.sum().backward()
+    assert image.grad is not None
+    assert torch.isfinite(image.grad).all()
+
+
+def test_lpips_grows_with_noise_and_judges_pictures_one_by_one(tmp_path: Path) -> None:
+    lpips = Lpips(_lpips_file(tmp_path / "lpips.safetensors"))
+    generator = torch.Generator().manual_seed(2)
+    target, noise = (
+        torch.rand(1, 3, 64, 64, generator=generator),
+        torch.randn(1, 3, 64, 64, generator=generator),
+    )
+    noisy = torch.cat([target + sigma * noise for sigma in (0.02, 0.1, 0.3)])
+    together = lpips(noisy, target.expand_as(noisy))
+    assert 0 < float(together[0]) < float(together[1]) < float(together[2])
+    torch.testing.assert_close(lpips(noisy[1:2], target), together[1:2], atol=1e-6, rtol=1e-4)
+
+
+def test_lpips_weights_that_are_missing_or_others_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(MissingWeightsError, match="no such file; make it with"):
+        Lpips(tmp_path / "none.safetensors")
+    save_file({"alpha": torch.zeros(1)}, tmp_path / "dists.safetensors")
+    with pytest.raises(CheckpointError, match=r"features\.0\.weight"):
+        Lpips(tmp_path / "dists.safetensors")
+
+
+def test_the_shipped_configuration_can_be_read() -> None:
+    settings = read_settings(CONFIGS / "xpsr-s.yaml")
+    assert settings.network == EstimateShape()
+    assert sum(settings.mix.values()) == pytest.approx(1)
+    assert len(_sets(settings)) == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "match"),
+    [
+        ("seed: 1", "sead: 1", r"\['sead', 'seed'\] are missing or unknown"),
+        ("seed: 1", "seed: many", "seed: wanted int, got 'many'"),
+        ("crop: 192", "crop: 100", "crop: wanted a multiple of 32 from 96, got 100"),
+        ("crop: 192", "crop: 64", "got 64"),
+        ("light: 0.65", "light: 0.6", r"shares add up to 0\.95"),
+        ("pairs: [2, 2, 2]", "pairs: [2, 2]", r"pairs: wanted .*, got \[2, 2\]"),
+    ],
+)
+def test_a_wrong_configuration_is_refused_with_its_key(
+    tmp_path: Path, old: str, new: str, match: str
+) -> None:
+    text = (CONFIGS / "xpsr-s.yaml").read_text()
+    assert old in text
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text.replace(old, new))
+    with pytest.raises(ConfigError, match=match):
+        read_settings(path)
