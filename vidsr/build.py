@@ -86,28 +86,39 @@ def _bicubic(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
         weights="none",
         make=functools.partial(BicubicRestorer, scale=config.scale),
     )
-    return config.model_copy(update={"device": "cpu", "dtype": "float32"}), facts
+    resolved = {"device": "cpu", "dtype": "float32", "steps": 0, "strength": 0.0}
+    return config.model_copy(update=resolved), facts
 
 
 def _xpsr_s(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
     # torch takes two seconds to import: only who runs a network pays for it.
     from vidsr.restore import compact
 
-    compact.check_settings(steps=config.steps, strength=config.strength, guidance_scale=config.guidance_scale)
-    weights = compact.shipped_weights()
+    shipped = compact.shipped_weights()
+    steps, strength = compact.resolve_diffusion(
+        shipped.info, steps=config.steps, strength=config.strength, guidance_scale=config.guidance_scale
+    )
     device, dtype = compact.resolve_device(config.device), config.dtype
     if dtype == "auto":
         dtype = compact.best_dtype(device)
+    settings = compact.CompactSettings(
+        scale=config.scale,
+        device=device,
+        dtype=dtype,
+        steps=steps,
+        strength=strength,
+        guidance_scale=config.guidance_scale,
+        warm_start=config.warm_start,
+    )
     facts = RestorerFacts(
         name="xpsr-s",
         scale=config.scale,
-        lead_in=0,
-        weights=weights.digest,
-        make=functools.partial(
-            compact.CompactRestorer.load, weights.path, scale=config.scale, device=device, dtype=dtype
-        ),
+        lead_in=compact.LEAD_IN if steps and config.warm_start else 0,
+        weights=shipped.digest,
+        make=functools.partial(compact.CompactRestorer.load, shipped.path, settings),
     )
-    return config.model_copy(update={"device": device, "dtype": dtype}), facts
+    resolved = {"device": device, "dtype": dtype, "steps": steps, "strength": strength}
+    return config.model_copy(update=resolved), facts
 
 
 RESTORERS: dict[str, Callable[[RestoreConfig], tuple[RestoreConfig, RestorerFacts]]] = {

@@ -69,9 +69,17 @@ class RestoreConfig(_Section):
 
     restorer: Literal["bicubic", "xpsr-s"] = Field("xpsr-s", description="bicubic scales; xpsr-s restores.")
     scale: Literal[2, 3, 4] = Field(4, description="xpsr-s works at 4; 2 and 3 are averaged down from that.")
-    steps: int = Field(0, ge=0, le=4, description="Diffusion steps of xpsr-s on top of its estimate.")
-    strength: float = Field(0.0, ge=0, le=1, description="Share of the diffused texture in the result.")
+    steps: int | None = Field(
+        None,
+        ge=0,
+        le=4,
+        description="Diffusion steps; 0 is the estimate alone, null what the weights are best at.",
+    )
+    strength: float | None = Field(
+        None, ge=0, le=1, description="Share of the diffused texture; null is what the weights are best at."
+    )
     guidance_scale: float = Field(1.0, ge=1, le=10, description="1 is without guidance, and half the cost.")
+    warm_start: bool = Field(True, description="Start the diffusion of a frame from the frame before.")
     batch_parts: int = Field(1, ge=1, le=64, description="Parts that are restored side by side in one batch.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes CUDA where there is one.")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(

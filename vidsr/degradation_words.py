@@ -7,6 +7,8 @@ trained to understand by it. Edges are in physical units of the low-resolution p
 from bisect import bisect_right
 from dataclasses import dataclass
 
+NEGATIVE_HIGH_LEVEL = "blurry, noisy, low quality"
+"""The high-level prior that training pairs with degraded pictures: what guidance leads away from."""
 LEVELS = ("no", "light", "moderate", "strong")
 
 NOISE_EDGES = (1.5, 4.0, 9.0)

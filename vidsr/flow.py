@@ -25,6 +25,10 @@ CONSISTENCY_RELATIVE, CONSISTENCY_ABSOLUTE = 0.01, 0.5
 """alpha1 and alpha2 of Lai et al. 2018, after Sundaram et al. 2010; both multiply squared pixels."""
 BOUNDARY_RELATIVE, BOUNDARY_ABSOLUTE = 0.01, 0.002
 """Ruder et al. 2016, as in Lai's code."""
+LIKENESS_LEVELS = 12.0
+"""8-bit levels by which the mean of a window may change without being taken for something else."""
+LIKENESS_WINDOW = 5
+"""Side of that window in pixels: noise must not look like a change."""
 
 
 def estimate_flow(here: NDArray[np.uint8], there: NDArray[np.uint8], *, preset: Preset = "medium") -> Flow:
@@ -112,6 +116,27 @@ def consistency_mask(forward: Flow, backward: Flow, *, motion_boundaries: bool =
     if motion_boundaries:
         trusted &= _gradient(forward) <= BOUNDARY_RELATIVE * _square(forward) + BOUNDARY_ABSOLUTE
     return trusted
+
+
+def likeness_mask(here: NDArray[np.uint8], there: NDArray[np.uint8], flow: Flow) -> NDArray[np.bool_]:
+    """Say where `there`, moved along `flow`, has about the levels of `here`.
+
+    A flow can agree both ways and be wrong all the same, as where a shadow falls or a lamp goes on.
+
+    Args:
+        here: uint8 RGB [3, H, W].
+        there: of the same shape.
+        flow: from `here` to `there`, float32 [2, H, W].
+
+    Returns:
+        bool [H, W].
+    """
+    import cv2
+
+    mine, other = (picture.astype(np.float32).mean(axis=0) for picture in (here, there))
+    change = mine - warp(other, flow, interpolation="bilinear")
+    smooth = cv2.blur(change, (LIKENESS_WINDOW, LIKENESS_WINDOW))
+    return np.asarray(np.abs(smooth) <= LIKENESS_LEVELS)
 
 
 def enlarge_flow(flow: Flow, scale: int) -> Flow:

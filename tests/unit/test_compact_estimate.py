@@ -11,18 +11,19 @@ from PIL import Image
 from torch import Tensor
 
 from vidsr.models.compact import sfa, text
-from vidsr.models.compact.estimate import EstimateNet, EstimateShape, FreeHeads, Priors, enlarge
+from vidsr.models.compact.estimate import EstimateNet, FreeHeads, enlarge
 from vidsr.models.compact.sfa import SemanticFusionAttention, from_windows, to_windows
 from vidsr.models.compact.transform import BlockTransform, dct_matrix
+from vidsr.models.compact.unet import Priors, UNetShape
 
-TINY = EstimateShape(widths=(8, 12, 16), pairs=(1, 1, 1), num_sfa=1, num_heads=4)
+TINY = UNetShape(widths=(8, 12, 16), pairs=(1, 1, 1), num_sfa=1, num_heads=4)
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def _trained(shape: EstimateShape = TINY) -> EstimateNet:
+def _trained(shape: UNetShape = TINY) -> EstimateNet:
     """A network whose zero-initialised layers are not zero, as after training."""
     generator = torch.Generator().manual_seed(5)
     network = EstimateNet(shape).eval()
@@ -178,7 +179,7 @@ def test_the_low_level_prior_changes_the_picture() -> None:
 
 
 def test_the_shipped_shape_leaves_room_for_the_denoiser() -> None:
-    assert sum(parameter.numel() for parameter in EstimateNet(EstimateShape()).parameters()) < 6.5e6
+    assert sum(parameter.numel() for parameter in EstimateNet(UNetShape()).parameters()) < 6.5e6
 
 
 def test_the_constraint_vanishes_only_where_features_show_the_clean_picture() -> None:

@@ -1,7 +1,8 @@
 """What is done to clean pictures, and whether the words say so."""
 
 import io
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,18 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidsr.train.degradation import DegradationSet, Degraded, degrade, filter_picture
+from vidsr.train.blur_probe import BlurProbe
+from vidsr.train.degradation import (
+    CodecRange,
+    DegradationSet,
+    Degraded,
+    degrade,
+    degrade_clip,
+    equal_jpeg_quality,
+)
 from vidsr.train.draw import Draw
 from vidsr.train.jpeg import jpeg
-from vidsr.train.kernels import blur_kernel, sinc_kernel, variance
+from vidsr.train.kernels import blur_kernel, filter_picture, sinc_kernel
 from vidsr.train.settings import read_degradation
 
 SETS = Path(__file__).parents[2] / "configs" / "train" / "degradation"
@@ -80,22 +89,104 @@ def test_noise_is_what_tells_a_picture_from_its_quiet_twin() -> None:
     assert float(luma.abs().max()) > 0
 
 
+def _mean(values: Iterable[float | None]) -> float:
+    return float(np.mean([value for value in values if value is not None]))
+
+
 def test_the_full_set_is_noisier_and_harder_compressed_than_the_light_one() -> None:
     light, full = ([_degrade(name, seed).truth for seed in range(16)] for name in ("light", "full"))
     noise, quality = (
-        [float(np.mean([getattr(truth, field) for truth in truths])) for truths in (light, full)]
+        [_mean(getattr(truth, field) for truth in truths) for truths in (light, full)]
         for field in ("noise_sigma", "jpeg_quality")
     )
     assert noise[1] > 1.3 * noise[0]
     assert quality[1] < quality[0] - 8
 
 
-def test_the_stated_blur_is_that_of_the_kernels_alone() -> None:
-    """A Gaussian of sigma 2 before a reduction by 4 counts as 0.5 pixels of the result."""
-    for seed in range(10):
-        truth = _degrade("light", seed).truth
-        # First stage at most 3 / 4 of a pixel; second 1.5 at up to 1 / 0.3 times the size of the result.
-        assert 0 <= (truth.blur_sigma or 0) < 5.1
+def _gaussian(sigma: float) -> Tensor:
+    axis = torch.arange(-10.0, 11.0)
+    line = torch.exp(-(axis**2) / (2 * sigma**2))
+    kernel = torch.outer(line, line)
+    return kernel / kernel.sum()
+
+
+@pytest.mark.parametrize("sigma", [1.6, 2.4, 3.2])
+def test_the_probe_tells_the_blur_of_the_result_from_that_before_a_reduction(sigma: float) -> None:
+    probe = BlurProbe(sides=(192, 192))
+    probe.filter(_gaussian(sigma))
+    probe.resize((48, 48), "area")
+    assert probe.sigma() == pytest.approx(sigma / 4, abs=0.1)
+
+
+def test_the_probe_adds_up_what_blurs_on_the_way() -> None:
+    probe = BlurProbe(sides=(192, 192))
+    probe.filter(_gaussian(3.0))
+    probe.resize((96, 96), "area")
+    probe.filter(_gaussian(1.5))
+    probe.resize((48, 48), "area")
+    assert probe.sigma() == pytest.approx(math.hypot(3 / 4, 1.5 / 2), abs=0.15)
+
+
+def test_reducing_and_enlarging_blurs_too_and_plain_reduction_does_not() -> None:
+    softened, plain = BlurProbe(sides=(192, 192)), BlurProbe(sides=(192, 192))
+    softened.resize((30, 30), "area")
+    softened.resize((48, 48), "bilinear")
+    plain.resize((48, 48), "area")
+    assert softened.sigma() > 0.5
+    assert plain.sigma() == 0
+
+
+def test_frames_of_a_clip_differ_in_their_noise_alone() -> None:
+    settings, clean = read_degradation(SETS / "full.yaml"), _scene()
+    grains = [Draw(5, frame) for frame in (0, 0, 1)]
+    first, again, second = degrade_clip([clean] * 3, Draw(5), settings, grains=grains)
+    assert torch.equal(first.lr, again.lr)
+    assert not torch.equal(first.lr, second.lr)
+    assert torch.equal(first.without_noise, second.without_noise)
+    assert first.truth.blur_sigma == second.truth.blur_sigma
+    assert first.truth.noise_sigma == pytest.approx(second.truth.noise_sigma, rel=0.3)
+
+
+def _coded(name: str, quality: int) -> DegradationSet:
+    stages = read_degradation(SETS / "light.yaml").stages
+    return DegradationSet(
+        stages=stages,
+        codec=CodecRange(
+            h264_probability=float(name == "h264"),
+            h264_crf=(quality, quality),
+            mpeg2_quantizer=(quality, quality),
+        ),
+    )
+
+
+@pytest.mark.parametrize(("name", "good", "bad"), [("h264", 15, 38), ("mpeg2", 2, 20)])
+def test_a_codec_loses_more_the_harder_it_is_pressed(name: str, good: int, bad: int) -> None:
+    fine, coarse = (degrade(_scene(), Draw(4), _coded(name, quality)) for quality in (good, bad))
+    assert torch.equal(fine.without_compression, coarse.without_compression)
+    lost = [float((one.lr - one.without_compression).abs().mean()) for one in (fine, coarse)]
+    assert lost[0] < 0.5 * lost[1]
+    assert (fine.truth.jpeg_quality or 0) > 20 + (coarse.truth.jpeg_quality or 100)
+
+
+def test_a_clip_goes_through_the_codec_as_one() -> None:
+    """The second frame is coded as what has changed since the first: nothing, if their noise is the same."""
+    settings = _coded("h264", 30)
+    grains = [Draw(1), Draw(1)]
+    first, second = degrade_clip([_scene()] * 2, Draw(4), settings, grains=grains)
+    assert torch.equal(first.without_compression, second.without_compression)
+    lost = [float((one.lr - one.without_compression).square().mean()) for one in (first, second)]
+    assert lost[1] <= 1.1 * lost[0]
+
+
+def test_a_codecs_loss_is_told_as_the_quality_of_an_equal_jpeg() -> None:
+    picture = _scene()[None]
+    for quality in (40.0, 70.0, 90.0):
+        assert equal_jpeg_quality(picture, jpeg(picture, quality)) == pytest.approx(quality, abs=4)
+
+
+def test_no_block_grid_is_claimed_where_a_resize_has_washed_it_out() -> None:
+    qualities = [_degrade("light", seed).truth.jpeg_quality for seed in range(30)]
+    assert 5 <= sum(quality is None for quality in qualities) <= 20
 
 
 def test_kernels_sum_to_one_and_are_centred() -> None:
@@ -105,13 +196,6 @@ def test_kernels_sum_to_one_and_are_centred() -> None:
             assert kernel.shape[0] in range(7, 22, 2)
             assert float(kernel.sum()) == pytest.approx(1, abs=1e-5)
             torch.testing.assert_close(kernel, kernel.rot90(2), atol=1e-6, rtol=0)
-
-
-def test_the_variance_of_a_gaussian_is_its_sigma_squared() -> None:
-    axis = torch.arange(-12.0, 13.0)
-    line = torch.exp(-(axis**2) / (2 * 2.5**2))
-    kernel = torch.outer(line, line)
-    assert variance(kernel / kernel.sum()) == pytest.approx(2.5**2, rel=1e-3)
 
 
 def test_filtering_is_the_direct_sum() -> None:

@@ -11,7 +11,7 @@ from tests import corpus
 from vidsr.errors import ConfigError, DiskFullError, MissingCodecError, UnwritableError
 from vidsr.media import codecs
 from vidsr.media.codecs import CODECS, SPEEDS, CodecFacts, resolve_codec
-from vidsr.media.encode import EncodeSettings, SegmentWriter
+from vidsr.media.encode import EncodeSettings, SegmentWriter, cpu_features, instruction_options
 from vidsr.types import Colour, Frame, OutputPlan
 
 BT709 = Colour(matrix=1, primaries=1, transfer=1, full_range=False, chroma_location=1)
@@ -158,6 +158,27 @@ def test_a_segment_holds_its_frames_by_number(facts: CodecFacts, tmp_path: Path)
     assert packets[0].is_keyframe
     assert packets[0].pts == 0
     assert sorted(packet.pts for packet in packets) == list(range(NUM_FRAMES))
+
+
+@pytest.mark.parametrize("name", ["X86_V4", "AVX512_SKX", "AVX512F"])
+def test_x264_is_kept_from_avx_512_where_there_is_any(name: str) -> None:
+    found = frozenset({"X86_V3", "AVX2", name})
+    assert instruction_options(resolve_codec("h264"), found) == {"x264-params": "asm=AVX2"}
+
+
+def test_instructions_are_named_to_no_other_cpu_or_codec() -> None:
+    older = frozenset({"X86_V3", "AVX2", "NEON"})
+    assert instruction_options(resolve_codec("h264"), older) == {}
+    newest = frozenset({"X86_V4"})
+    assert not any(instruction_options(facts, newest) for facts in CODECS if facts.name != "h264")
+
+
+def test_avx_512_is_found_where_linux_reports_it() -> None:
+    cpu = Path("/proc/cpuinfo")
+    if not cpu.exists():
+        pytest.skip("needs Linux")
+    reported = " avx512vl" in cpu.read_text(encoding="utf-8")
+    assert bool(instruction_options(resolve_codec("h264"), cpu_features())) == reported
 
 
 @every_codec

@@ -103,7 +103,7 @@ def test_the_wheel_works_away_from_the_checkout(tmp_path: Path) -> None:
     program = (
         "import vidsr, vidsr.config as c; from vidsr.models.compact import weights; "
         "print(vidsr.__file__); print(c.pipeline_names()); print(len(c.preset_names('train/degradation'))); "
-        "print(weights.load(weights.SHIPPED)[1].steps > 0)"
+        "print(weights.load(weights.SHIPPED)[1].training_steps > 0)"
     )
     run = subprocess.run(
         [sys.executable, "-c", program],

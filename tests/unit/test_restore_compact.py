@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -7,9 +8,14 @@ import torch
 import vidsr
 from vidsr.errors import ConfigError
 from vidsr.models.compact import weights
-from vidsr.models.compact.estimate import EstimateNet, EstimateShape
-from vidsr.restore.compact import CompactRestorer, check_settings, reduce_to
+from vidsr.models.compact.denoiser import DenoiserNet
+from vidsr.models.compact.estimate import EstimateNet
+from vidsr.models.compact.unet import UNetShape
+from vidsr.models.compact.weights import WeightsInfo
+from vidsr.restore.compact import CompactRestorer, CompactSettings, reduce_to, resolve_diffusion
 from vidsr.types import Colour, Frame, Prior, Work
+
+ESTIMATE = CompactSettings(scale=4, device="cpu", dtype="float32")
 
 
 def frame(seed: int, *, width: int = 24, height: int = 20) -> Frame:
@@ -34,7 +40,7 @@ def work(seed: int, words: str = "strong noise") -> Work:
 
 @pytest.fixture(scope="module")
 def restorer() -> CompactRestorer:
-    return CompactRestorer.load(weights.SHIPPED, scale=4, device="cpu", dtype="float32")
+    return CompactRestorer.load(weights.SHIPPED, ESTIMATE)
 
 
 def test_reducing_averages_by_exact_area() -> None:
@@ -97,17 +103,46 @@ def test_deep_pictures_stay_deep(restorer: CompactRestorer) -> None:
 
 def test_bfloat16_stays_within_two_levels_of_float32(restorer: CompactRestorer) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 40), dtype=np.uint8)
-    other = CompactRestorer.load(weights.SHIPPED, scale=4, device="cpu", dtype="bfloat16")
+    other = CompactRestorer.load(weights.SHIPPED, replace(ESTIMATE, dtype="bfloat16"))
     a, b = (one.restore_pixels(pixels, Prior()).astype(int) for one in (restorer, other))
     # bfloat16 has 8 bits of mantissa; the residual it carries on white noise is up to 100 levels.
     assert np.abs(a - b).mean() < 0.5
     assert np.abs(a - b).max() <= 6
 
 
-@pytest.mark.parametrize("arguments", [{"steps": 1}, {"strength": 0.5}, {"guidance_scale": 2.0}])
-def test_diffusion_is_refused_by_weights_without_one(arguments: dict[str, float]) -> None:
+WITHOUT = WeightsInfo(training_steps=1, note="")
+WITH = WeightsInfo(training_steps=1, note="", steps=2, strength=0.7)
+
+
+@pytest.mark.parametrize("wanted", [(1, None, 1.0), (None, 0.5, 1.0), (None, None, 2.0), (2, 0.5, 1.0)])
+def test_diffusion_is_refused_by_weights_without_one(wanted: tuple[int | None, float | None, float]) -> None:
+    steps, strength, guidance_scale = wanted
     with pytest.raises(ConfigError, match="estimate alone"):
-        check_settings(**{"steps": 0, "strength": 0.0, "guidance_scale": 1.0, **arguments})
+        resolve_diffusion(WITHOUT, steps=steps, strength=strength, guidance_scale=guidance_scale)
+
+
+@pytest.mark.parametrize(
+    ("steps", "strength", "resolved"),
+    [
+        (None, None, (2, 0.7)),
+        (0, None, (0, 0.0)),
+        (None, 0.0, (0, 0.0)),
+        (4, None, (4, 0.7)),
+        (None, 0.3, (2, 0.3)),
+        (1, 1.0, (1, 1.0)),
+    ],
+)
+def test_what_is_left_out_is_what_the_weights_are_best_at(
+    steps: int | None, strength: float | None, resolved: tuple[int, float]
+) -> None:
+    assert resolve_diffusion(WITH, steps=steps, strength=strength, guidance_scale=1.0) == resolved
+
+
+@pytest.mark.parametrize("wanted", [(0, 0.5, 1.0), (2, 0.0, 1.0), (0, None, 3.0)])
+def test_settings_that_contradict_each_other_are_refused(wanted: tuple[int, float | None, float]) -> None:
+    steps, strength, guidance_scale = wanted
+    with pytest.raises(ConfigError, match="contradict"):
+        resolve_diffusion(WITH, steps=steps, strength=strength, guidance_scale=guidance_scale)
 
 
 def test_a_picture_is_restored_from_an_array() -> None:
@@ -131,6 +166,8 @@ def test_wrong_arrays_and_names_are_refused() -> None:
 
 
 def test_the_network_fits_its_budget() -> None:
-    parameters = sum(p.numel() for p in EstimateNet(EstimateShape()).parameters())
+    parameters = sum(
+        p.numel() for net in (EstimateNet(UNetShape()), DenoiserNet(UNetShape())) for p in net.parameters()
+    )
     assert parameters <= 12_000_000
     assert weights.SHIPPED.stat().st_size <= 24 * 2**20

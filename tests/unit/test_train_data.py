@@ -20,10 +20,13 @@ from vidsr.train.data import SampleMaker, caption_and_target, load_pack
 from vidsr.train.degradation import Degraded
 from vidsr.train.draw import Draw
 from vidsr.train.held_out import HeldOut, difference_hash, read_held_out
-from vidsr.train.settings import CaptionPolicy, read_degradation
+from vidsr.train.motion import margin_of, move, warp
+from vidsr.train.settings import CaptionPolicy, DiffusionPolicy, MotionPolicy, read_degradation
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-PLAIN = CaptionPolicy(empty_probability=0.0, drop_probability=0.0, keep_probability=0.0)
+PLAIN = CaptionPolicy(
+    empty_probability=0.0, drop_probability=0.0, keep_probability=0.0, misjudge_probability=0.0
+)
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +46,7 @@ def _maker(captions: CaptionPolicy = PLAIN, seed: int = 1) -> SampleMaker:
         shares=[1.0],
         captions=captions,
         crop=64,
+        crop_choices=1,
         seed=seed,
     )
 
@@ -177,6 +181,98 @@ def test_what_the_caption_denies_stays_in_the_target(name: str) -> None:
         assert float((kept * wanted)[:, 26:38].mean()) > 1e-3
         return
     torch.testing.assert_close(kept, wanted, atol=1e-5, rtol=0)
+
+
+def test_what_is_not_known_cannot_be_denied() -> None:
+    clean, degraded = _degraded()
+    unknown = replace(degraded, truth=Degradation(noise_sigma=0.0, blur_sigma=0.0, jpeg_quality=None))
+    for seed in range(20):
+        sample = caption_and_target(clean, unknown, replace(PLAIN, keep_probability=1.0), Draw(seed))
+        assert torch.equal(sample.target, clean)
+        assert sample.low_level == "no noise, no blur"
+
+
+def test_a_misjudged_degree_leaves_the_target_clean() -> None:
+    clean, degraded = _degraded()
+    policy = replace(PLAIN, misjudge_probability=1.0)
+    samples = [caption_and_target(clean, degraded, policy, Draw(seed)) for seed in range(40)]
+    captions = [sample.low_level for sample in samples]
+    assert "strong noise" in " ".join(captions)
+    assert "moderate noise" in " ".join(captions)
+    assert all(torch.equal(sample.target, clean) for sample in samples)
+
+
+def test_of_several_crops_the_one_with_detail_is_taken() -> None:
+    picture = torch.full((3, 80, 240), 128, dtype=torch.uint8)
+    generator = torch.Generator().manual_seed(1)
+    picture[:, :, 160:] = torch.randint(0, 256, (3, 80, 80), generator=generator, dtype=torch.uint8)
+
+    def detail(choices: int) -> float:
+        maker = replace(
+            _maker(),
+            pictures=[picture],
+            crop_choices=choices,
+            sets=[read_degradation(CONFIGS / "train/degradation/bicubic.yaml")],
+        )
+        return float(np.mean([float(maker.sample(0, number).target.std()) for number in range(40)]))
+
+    assert detail(8) > 1.3 * detail(1)
+
+
+MOTION = MotionPolicy(max_shift=3.0, max_turn=3.0, max_zoom=0.05, flow_error=0.0)
+DIFFUSION = DiffusionPolicy(
+    timestep_shares=(0.25, 0.25, 0.25, 0.25),
+    previous_probability=0.5,
+    warm_probability=0.5,
+    negative_probability=0.3,
+    residual_weight=0.1,
+    temporal_weight=0.1,
+    motion=MOTION,
+    best_steps=2,
+    best_strength=0.5,
+)
+
+
+def test_the_earlier_frame_moved_along_the_flow_is_the_later_one() -> None:
+    size, margin = 64, margin_of(MOTION)
+    for seed in range(5):
+        draw = Draw(seed)
+        soft = F.interpolate(draw.normal(1, 3, 9, 9), size=size + 2 * margin, mode="bicubic")[0]
+        square = (0.5 + 0.15 * soft).clamp(0, 1)
+        pair = move(square, size, MOTION, draw)
+        inside = pair.inside.bool().expand(3, -1, -1)
+        error = (warp(pair.previous[None], pair.flow[None])[0] - pair.clean).abs()[inside]
+        unmoved = (pair.previous - pair.clean).abs()[inside]
+        assert 20 * float(error.mean()) < 0.02 < float(unmoved.mean())
+        assert 0.5 < float(pair.inside.mean()) < 1
+
+
+def test_the_flow_that_is_given_errs_by_as_much_as_is_asked() -> None:
+    square = torch.rand(3, 64 + 2 * margin_of(MOTION), 64 + 2 * margin_of(MOTION))
+    errors = [
+        move(square, 64, replace(MOTION, flow_error=0.5), Draw(seed)).flow
+        - move(square, 64, MOTION, Draw(seed)).flow
+        for seed in range(20)
+    ]
+    assert float(torch.stack(errors).std()) == pytest.approx(4 * 0.5, rel=0.3)
+
+
+def test_a_batch_for_diffusion_says_which_samples_have_a_frame_before() -> None:
+    wide = [torch.from_numpy(np.array(make_picture(1, 144, 160))).permute(2, 0, 1)]
+    maker = replace(_maker(), pictures=wide, diffusion=DIFFUSION)
+    samples = [maker.sample(0, position) for position in range(16)]
+    batch = maker.batch(0, range(16))
+    rows = [row for row, sample in enumerate(samples) if sample.previous is not None]
+    assert batch.previous is not None
+    assert 3 <= len(rows) <= 13
+    assert batch.previous.rows.tolist() == rows
+    assert batch.previous.lr.shape == (len(rows), 3, 16, 16)
+    assert batch.previous.flow.shape == (len(rows), 2, 64, 64)
+    negative = [sample for sample in samples if sample.high_level]
+    assert negative
+    for sample in negative:
+        assert sample.previous is None
+        torch.testing.assert_close(sample.target, enlarge(sample.lr[None])[0])
 
 
 def test_a_clean_picture_has_nothing_to_deny() -> None:

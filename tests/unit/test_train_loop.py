@@ -13,14 +13,22 @@ from torch import Tensor, nn
 from tests.photographs import make_pack, make_picture
 from vidsr.errors import CheckpointError, ConfigError, MissingWeightsError
 from vidsr.models.compact import weights
-from vidsr.models.compact.estimate import EstimateShape
+from vidsr.models.compact.estimate import EstimateNet
+from vidsr.models.compact.unet import UNetShape
 from vidsr.models.lpips import Lpips
 from vidsr.train.degradation import DegradationSet
 from vidsr.train.draw import Draw
 from vidsr.train.held_out import HeldOut
 from vidsr.train.loop import TrainFiles, learning_rate, train
 from vidsr.train.losses import at_random_phase, charbonnier, lattice
-from vidsr.train.settings import CaptionPolicy, TrainSettings, read_degradation, read_settings
+from vidsr.train.settings import (
+    CaptionPolicy,
+    DiffusionPolicy,
+    MotionPolicy,
+    TrainSettings,
+    read_degradation,
+    read_settings,
+)
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "train"
 TINY = TrainSettings(
@@ -28,14 +36,18 @@ TINY = TrainSettings(
     steps=4,
     batch_size=4,
     crop=96,
+    crop_choices=2,
     mix={"light": 0.5, "bicubic": 0.5},
-    captions=CaptionPolicy(empty_probability=0.2, drop_probability=0.2, keep_probability=0.5),
+    captions=CaptionPolicy(
+        empty_probability=0.2, drop_probability=0.2, keep_probability=0.5, misjudge_probability=0.5
+    ),
     learning_rate=1e-3,
     warmup_steps=2,
     ema_decay=0.9,
     constraint_weight=0.05,
     perceptual_weight=0.0,
-    network=EstimateShape(widths=(8, 8, 8), pairs=(1, 1, 1), num_sfa=1, num_heads=2),
+    diffusion=None,
+    network=UNetShape(widths=(8, 8, 8), pairs=(1, 1, 1), num_sfa=1, num_heads=2),
     checkpoint_every=2,
     validate_every=100,
 )
@@ -110,8 +122,8 @@ def test_training_lowers_the_loss(pack: Path, tmp_path: Path) -> None:
 
 
 def test_the_exported_average_is_a_network_that_the_product_loads(pack: Path, tmp_path: Path) -> None:
-    network, info = weights.load(_train(TINY, pack, tmp_path / "run"))
-    assert (info.steps, network.shape) == (4, TINY.network)
+    model, info = weights.load(_train(TINY, pack, tmp_path / "run"))
+    assert (info.training_steps, model.estimate.shape, model.denoiser) == (4, TINY.network, None)
 
 
 def test_a_checkpoint_of_other_settings_is_refused(pack: Path, tmp_path: Path) -> None:
@@ -132,7 +144,7 @@ def test_a_run_can_start_from_the_weights_of_another(pack: Path, tmp_path: Path)
 
 
 def test_weights_of_another_shape_are_no_start(pack: Path, tmp_path: Path) -> None:
-    settings = dataclasses.replace(TINY, network=EstimateShape(widths=(8, 8, 16), num_heads=2))
+    settings = dataclasses.replace(TINY, network=UNetShape(widths=(8, 8, 16), num_heads=2))
     files = TrainFiles(
         pack=pack, output=tmp_path / "second", start_from=_train(TINY, pack, tmp_path / "first")
     )
@@ -244,11 +256,117 @@ def test_lpips_weights_that_are_missing_or_others_are_refused(tmp_path: Path) ->
         Lpips(tmp_path / "dists.safetensors")
 
 
-def test_the_shipped_configuration_can_be_read() -> None:
-    settings = read_settings(CONFIGS / "xpsr-s.yaml")
-    assert settings.network == EstimateShape()
+DENOISER = dataclasses.replace(
+    TINY,
+    perceptual_weight=0.1,
+    diffusion=DiffusionPolicy(
+        timestep_shares=(0.25, 0.25, 0.25, 0.25),
+        previous_probability=0.5,
+        warm_probability=0.5,
+        negative_probability=0.1,
+        residual_weight=0.05,
+        temporal_weight=0.1,
+        motion=MotionPolicy(max_shift=1.0, max_turn=1.0, max_zoom=0.02, flow_error=0.1),
+        best_steps=2,
+        best_strength=0.6,
+    ),
+)
+
+
+@pytest.fixture
+def wide_pack(tmp_path: Path) -> Path:
+    return make_pack(tmp_path / "wide", make_picture(1, 128, 144), make_picture(2, 128, 144))
+
+
+@pytest.fixture
+def estimate(tmp_path: Path) -> Path:
+    """Weights of an estimate whose features say something."""
+    path = tmp_path / "estimate.safetensors"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = weights.CompactModel(EstimateNet(TINY.network), None)
+        torch.nn.init.normal_(model.estimate.head.weight, std=0.002)
+    weights.save(path, model, weights.WeightsInfo(training_steps=1, note=""))
+    return path
+
+
+def _train_denoiser(
+    settings: TrainSettings, pack: Path, output: Path, estimate: Path, *, num_ranks: int = 1
+) -> Path:
+    return train(
+        settings,
+        TrainFiles(pack=pack, output=output, start_from=estimate),
+        sets=_sets(settings),
+        held_out=HeldOut(),
+        perceptual=Distance(),
+        num_ranks=num_ranks,
+    )
+
+
+def test_the_denoiser_leaves_the_estimate_as_it_is(wide_pack: Path, tmp_path: Path, estimate: Path) -> None:
+    model, info = weights.load(_train_denoiser(DENOISER, wide_pack, tmp_path / "run", estimate))
+    before = weights.load(estimate)[0].estimate.state_dict()
+    assert all(torch.equal(model.estimate.state_dict()[name], before[name]) for name in before)
+    assert model.denoiser is not None
+    assert (info.steps, info.strength, info.training_steps) == (2, 0.6, 4)
+
+
+def test_sigma_is_the_spread_of_what_the_estimate_leaves_out(
+    wide_pack: Path, tmp_path: Path, estimate: Path
+) -> None:
+    model, _ = weights.load(_train_denoiser(DENOISER, wide_pack, tmp_path / "run", estimate))
+    assert model.denoiser is not None
+    sigma = model.denoiser.sigma.flatten()
+    assert float(sigma[0]) > 10 * float(sigma[63])  # the mean of a block varies most, its finest detail least
+    assert float(sigma.min()) >= 0.99e-3
+    assert float(sigma.std()) > 0
+
+
+def test_a_resumed_denoiser_ends_with_the_same_weights_to_the_bit(
+    wide_pack: Path, tmp_path: Path, estimate: Path
+) -> None:
+    whole = load_file(_train_denoiser(DENOISER, wide_pack, tmp_path / "whole", estimate))
+    half = dataclasses.replace(DENOISER, steps=2)
+    _train_denoiser(half, wide_pack, tmp_path / "parts", estimate)
+    resumed = load_file(_train_denoiser(DENOISER, wide_pack, tmp_path / "parts", estimate))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_training_the_denoiser_brings_the_sample_nearer_to_the_picture(
+    wide_pack: Path, tmp_path: Path, estimate: Path
+) -> None:
+    settings = dataclasses.replace(
+        DENOISER, steps=60, mix={"bicubic": 1.0}, validate_every=20, warmup_steps=5, learning_rate=2e-3
+    )
+    _train_denoiser(settings, wide_pack, tmp_path / "run", estimate)
+    scores = [entry["validation"] for entry in _log(tmp_path / "run") if "validation" in entry]
+    assert scores[-1]["full PSNR"] > scores[0]["full PSNR"]
+    assert scores[-1]["full PSNR"] > scores[-1]["estimate PSNR"]
+
+
+@pytest.mark.parametrize("lacking", ["estimate", "perceptual"])
+def test_the_denoiser_needs_an_estimate_and_lpips(
+    lacking: str, wide_pack: Path, tmp_path: Path, estimate: Path
+) -> None:
+    start = None if lacking == "estimate" else estimate
+    settings = DENOISER if lacking == "estimate" else dataclasses.replace(DENOISER, perceptual_weight=0.0)
+    with pytest.raises(ConfigError, match="--start-from WEIGHTS with an estimate, and --lpips"):
+        train(
+            settings,
+            TrainFiles(pack=wide_pack, output=tmp_path / "run", start_from=start),
+            sets=_sets(settings),
+            held_out=HeldOut(),
+            perceptual=None if lacking == "perceptual" else Distance(),
+        )
+
+
+@pytest.mark.parametrize("name", ["xpsr-s", "xpsr-s-lpips", "xpsr-s-denoiser"])
+def test_the_shipped_configurations_can_be_read(name: str) -> None:
+    settings = read_settings(CONFIGS / f"{name}.yaml")
+    assert settings.network == UNetShape()
     assert sum(settings.mix.values()) == pytest.approx(1)
-    assert len(_sets(settings)) == 3
+    assert len(_sets(settings)) == len(settings.mix) >= 3
+    assert (settings.diffusion is not None) == (name == "xpsr-s-denoiser")
 
 
 @pytest.mark.parametrize(

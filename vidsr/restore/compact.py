@@ -11,16 +11,42 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidsr.degradation_words import known_phrases
+from vidsr.degradation_words import NEGATIVE_HIGH_LEVEL, known_phrases
+from vidsr.diffusion.sampler import guided, sample
+from vidsr.diffusion.schedule import TIMESTEPS, WARM_TIMESTEPS
+from vidsr.diffusion.warm_start import DiffusionCarry, Start, cold_start, warm_start
 from vidsr.errors import ConfigError, MachineError
 from vidsr.media.colour import from_rgb, to_rgb
 from vidsr.models.compact import text, weights
-from vidsr.models.compact.estimate import SCALE, EstimateNet, Priors
-from vidsr.models.compact.precision import has_fast_bfloat16
+from vidsr.models.compact.denoiser import Condition, DenoiserNet
+from vidsr.models.compact.estimate import SCALE, pad
+from vidsr.models.compact.precision import cast_parameters, has_fast_bfloat16
+from vidsr.models.compact.transform import BLOCK
+from vidsr.models.compact.unet import Priors
+from vidsr.models.compact.weights import CompactModel, WeightsInfo
 from vidsr.types import Done, Prior, Work
 
 Device = Literal["cpu", "cuda"]
 DType = Literal["float32", "bfloat16"]
+
+LEAD_IN = 2
+"""Frames that a part restores and drops, so that its first one starts as warm as the others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompactSettings:
+    """How the model is run."""
+
+    scale: int
+    device: Device
+    dtype: DType
+    steps: int = 0
+    """Diffusion steps of a frame that starts from noise, 0 to 4; 0 gives the estimate."""
+    strength: float = 0.0
+    """Share of the diffused residual in the result, [0, 1]."""
+    guidance_scale: float = 1.0
+    warm_start: bool = True
+    """Start from the previous frame where it can be trusted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +55,7 @@ class ShippedWeights:
 
     path: Path
     digest: str
+    info: WeightsInfo
 
 
 def shipped_weights() -> ShippedWeights:
@@ -37,21 +64,34 @@ def shipped_weights() -> ShippedWeights:
     Raises:
         MissingWeightsError: they are not there.
     """
-    return ShippedWeights(path=weights.SHIPPED, digest=weights.digest(weights.SHIPPED))
+    path = weights.SHIPPED
+    return ShippedWeights(path=path, digest=weights.digest(path), info=weights.read_info(path))
 
 
-def check_settings(*, steps: int, strength: float, guidance_scale: float) -> None:
-    """Refuse settings that these weights cannot obey.
+def resolve_diffusion(
+    info: WeightsInfo, *, steps: int | None, strength: float | None, guidance_scale: float
+) -> tuple[int, float]:
+    """Return steps and strength; None takes what the weights are best at.
 
     Raises:
-        ConfigError: diffusion is asked of weights that hold the estimate alone.
+        ConfigError: the two contradict each other, or the weights hold no diffusion.
     """
-    if steps or strength or guidance_scale != 1:
+    steps = (0 if strength == 0 else info.steps) if steps is None else steps
+    strength = (info.strength if steps else 0.0) if strength is None else strength
+    if not info.steps and (steps or strength or guidance_scale != 1):
         msg = (
             "restore.steps, restore.strength and restore.guidance_scale are of the diffusion, and the "
-            "weights of this version hold the estimate alone; leave them at 0, 0 and 1"
+            "weights of this version hold the estimate alone; leave them out"
         )
         raise ConfigError(msg)
+    if (steps == 0) != (strength == 0) or (guidance_scale != 1 and not steps):
+        msg = (
+            f"restore.steps={steps}, restore.strength={strength:g} and restore.guidance_scale="
+            f"{guidance_scale:g} contradict each other: the estimate alone has 0, 0 and 1, "
+            "diffusion has steps and strength above 0"
+        )
+        raise ConfigError(msg)
+    return steps, strength
 
 
 def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
@@ -73,19 +113,23 @@ def best_dtype(device: Device) -> DType:
 
 
 class CompactRestorer:
-    """Restores each frame by itself: the estimate carries nothing from frame to frame."""
+    """Restores frames: an estimate each, and a residual diffused from noise or from the frame before."""
 
-    def __init__(self, network: EstimateNet, *, scale: int, device: Device, dtype: DType) -> None:
-        self._dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype]
-        self._device = device
-        self._scale = scale
-        self._network = network.to(device=device, dtype=self._dtype, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        self._read: tuple[Prior, Priors] | None = None
+    def __init__(self, model: CompactModel, settings: CompactSettings) -> None:
+        self._settings = settings
+        dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.dtype]
+        for network in (model.estimate, model.denoiser):
+            if network is not None:
+                network.to(device=settings.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+                cast_parameters(network, dtype)
+        self._estimate = model.estimate
+        self._denoiser = model.denoiser
+        self._read: tuple[Prior, Priors, Priors] | None = None
 
     @classmethod
-    def load(cls, path: Path, *, scale: int, device: Device, dtype: DType) -> Self:
+    def load(cls, path: Path, settings: CompactSettings) -> Self:
         """Read the weights at `path` and make a restorer of them."""
-        return cls(weights.load(path)[0], scale=scale, device=device, dtype=dtype)
+        return cls(weights.load(path)[0], settings)
 
     def step(self, batch: Sequence[Work]) -> Sequence[Done]:
         """Restore the frames one after the other.
@@ -95,40 +139,101 @@ class CompactRestorer:
         """
         return [self._restore(work) for work in batch]
 
-    def restore_pixels(self, pixels: NDArray[Any], prior: Prior) -> NDArray[Any]:
+    def restore_pixels(self, pixels: NDArray[Any], prior: Prior, *, seed: int = 0) -> NDArray[Any]:
         """Restore one picture.
 
         Args:
             pixels: [3, H, W] RGB, uint8 or uint16.
             prior: what is known about it.
+            seed: of the noise.
 
         Returns:
             [3, scale * H, scale * W] of the same type.
         """
-        top = np.iinfo(pixels.dtype).max
-        lr = torch.from_numpy(pixels.astype(np.float32) / top)[None].to(self._device)
-        with torch.inference_mode():
-            lr = lr.contiguous(memory_format=torch.channels_last)
-            image = reduce_to(self._network(lr, self._priors(prior)).image, self._scale)[0]
-            levels = (image.clamp(0, 1) * float(top)).round_().to("cpu", torch.float32)
-        return levels.numpy().astype(pixels.dtype)
+        return self._run(pixels, prior, seed=seed, index=0, carry=None)[0]
 
     def _restore(self, work: Work) -> Done:
         frame = work.frame
-        restored = self.restore_pixels(to_rgb(frame), work.prior)
+        carry = work.carry if isinstance(work.carry, DiffusionCarry) else None
+        restored, carry = self._run(to_rgb(frame), work.prior, seed=work.seed, index=frame.index, carry=carry)
         made = from_rgb(restored, pix_fmt=frame.pix_fmt, colour=frame.colour, like=frame)
-        return Done(frame=made, carry=None)
+        return Done(frame=made, carry=carry if self._settings.warm_start else None)
 
-    def _priors(self, prior: Prior) -> Priors:
+    @torch.inference_mode()
+    def _run(
+        self, pixels: NDArray[Any], prior: Prior, *, seed: int, index: int, carry: DiffusionCarry | None
+    ) -> tuple[NDArray[Any], DiffusionCarry | None]:
+        """Return the restored pixels and what the next frame starts from."""
+        top = np.iinfo(pixels.dtype).max
+        settings = self._settings
+        lr = torch.from_numpy(pixels.astype(np.float32) / top)[None].to(settings.device)
+        lr = lr.contiguous(memory_format=torch.channels_last)
+        priors, negative = self._priors(prior)
+        image = self._estimate(lr, priors).image
+        after: DiffusionCarry | None = None
+        if self._denoiser is not None and settings.steps:
+            seen = np.rint(pixels / (top / 255)).astype(np.uint8)
+            start = None if carry is None else warm_start(carry, seen, seed=seed, index=index)
+            start = start or cold_start(seen, scale=SCALE, seed=seed, index=index)
+            residual = self._diffuse(self._denoiser, lr, image, start, priors, negative)
+            after = DiffusionCarry(
+                seen=seen,
+                restored=self._denoiser.picture(residual, image)[0].to("cpu", torch.float32).numpy(),
+                noise=start.noise,
+                steps=len(self._timesteps(start)),
+            )
+            image = self._denoiser.picture(residual, image, strength=settings.strength)
+        image = reduce_to(image, settings.scale)[0]
+        levels = (image.clamp(0, 1) * float(top)).round_().to("cpu", torch.float32)
+        return levels.numpy().astype(pixels.dtype), after
+
+    def _timesteps(self, start: Start) -> tuple[int, ...]:
+        return (TIMESTEPS if start.previous is None else WARM_TIMESTEPS)[self._settings.steps]
+
+    def _diffuse(
+        self,
+        denoiser: DenoiserNet,
+        lr: Tensor,
+        estimate: Tensor,
+        start: Start,
+        priors: Priors,
+        negative: Priors,
+    ) -> Tensor:
+        """Return r0, [1, 192, h/2, w/2]."""
+        device = self._settings.device
+        noise = denoiser.transform.spectrum(pad(torch.from_numpy(start.noise)[None].to(device), SCALE))
+        trust, previous = torch.zeros_like(noise[:, :1]), torch.zeros_like(noise)
+        if start.previous is not None and start.trusted is not None:
+            trusted = torch.from_numpy(start.trusted.astype(np.float32))[None, None].to(device)
+            trust = F.avg_pool2d(pad(trusted, SCALE), BLOCK)
+            previous = trust * denoiser.residual(torch.from_numpy(start.previous)[None].to(device), estimate)
+        condition = Condition(lr, estimate, previous, trust)
+        timesteps = self._timesteps(start)
+        first = torch.full((1,), timesteps[0], device=device)
+        return sample(
+            guided(
+                lambda noisy, timestep: denoiser(noisy, timestep, condition, priors),
+                lambda noisy, timestep: denoiser(noisy, timestep, condition, negative),
+                self._settings.guidance_scale,
+            ),
+            denoiser.schedule.noised(previous, noise, first),
+            timesteps=timesteps,
+            schedule=denoiser.schedule,
+        )
+
+    def _priors(self, prior: Prior) -> tuple[Priors, Priors]:
+        """Return the prior as the networks read it, and the one that guidance leads away from."""
         # The prior is the same for all frames of a shot: its text is read once.
         if self._read is None or self._read[0] != prior:
-            high, low = (
-                tuple(part.to(self._device) for part in text.tokenize([words]))
-                # These weights were trained without high-level text and with the three kinds of degradation.
-                for words in ("", known_phrases(prior.low_level))
-            )
-            self._read = (prior, self._network.read(high, low))
-        return self._read[1]
+            low = known_phrases(prior.low_level)
+            self._read = (prior, self._encode("", low), self._encode(NEGATIVE_HIGH_LEVEL, low))
+        return self._read[1:]
+
+    def _encode(self, high: str, low: str) -> Priors:
+        device = self._settings.device
+        high_ids, high_mask = (part.to(device) for part in text.tokenize([high]))
+        low_ids, low_mask = (part.to(device) for part in text.tokenize([low]))
+        return self._estimate.read((high_ids, high_mask), (low_ids, low_mask))
 
 
 def reduce_to(image: Tensor, scale: int) -> Tensor:

@@ -17,7 +17,7 @@ class PictureRestorer:
         from vidsr.restore import compact
 
         self._compact = compact
-        self._network = weights.load(compact.shipped_weights().path)[0]
+        self._model, self._info = weights.load(weights.SHIPPED)
         self._device = compact.resolve_device(device)
         self._dtype = compact.best_dtype(self._device)
 
@@ -37,9 +37,9 @@ class PictureRestorer:
             pixels: uint8 RGB, [H, W, 3].
             scale: how many times larger.
             prior: what is known about the picture; None measures its degradation.
-            steps: diffusion steps; None for what the weights are best at.
+            steps: diffusion steps, 0 to 4; None for what the weights are best at.
             strength: share of diffused texture, [0, 1]; None for what the weights are best at.
-            seed: of the noise that diffusion starts from. The estimate has none.
+            seed: of the noise that diffusion starts from; the estimate has none.
 
         Returns:
             uint8 RGB, [scale * H, scale * W, 3].
@@ -48,19 +48,24 @@ class PictureRestorer:
             ValueError: `pixels` is not such an array.
             ConfigError: a setting that the weights cannot obey.
         """
-        del seed
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
             msg = f"pixels: wanted uint8 [H, W, 3], got {pixels.dtype} {list(pixels.shape)}"
             raise ValueError(msg)
         if scale not in {2, 3, 4}:
             msg = f"scale: wanted 2, 3 or 4, got {scale}"
             raise ConfigError(msg)
-        self._compact.check_settings(steps=steps or 0, strength=strength or 0.0, guidance_scale=1.0)
-        planar = np.ascontiguousarray(pixels.transpose(2, 0, 1))
-        restorer = self._compact.CompactRestorer(
-            self._network, scale=scale, device=self._device, dtype=self._dtype
+        if steps not in {None, 0, 1, 2, 3, 4} or not 0 <= (strength or 0) <= 1:
+            msg = f"wanted steps from 0 to 4 and strength from 0 to 1, got {steps} and {strength}"
+            raise ConfigError(msg)
+        steps, strength = self._compact.resolve_diffusion(
+            self._info, steps=steps, strength=strength, guidance_scale=1.0
         )
-        restored = restorer.restore_pixels(planar, measure(planar) if prior is None else prior)
+        settings = self._compact.CompactSettings(
+            scale=scale, device=self._device, dtype=self._dtype, steps=steps, strength=strength
+        )
+        planar = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        restorer = self._compact.CompactRestorer(self._model, settings)
+        restored = restorer.restore_pixels(planar, measure(planar) if prior is None else prior, seed=seed)
         return np.ascontiguousarray(restored.transpose(1, 2, 0))
 
 

@@ -5,6 +5,7 @@ A sample is a function of (seed, step, position in the batch) alone, so a resume
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,16 +18,29 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from vidsr.degradation_words import LEVELS, Degradation, describe
+from vidsr.degradation_words import LEVELS, NEGATIVE_HIGH_LEVEL, Degradation, describe
 from vidsr.errors import ConfigError, InputError
 from vidsr.models.compact.estimate import SCALE, enlarge
-from vidsr.train.degradation import DegradationSet, Degraded, degrade, filter_picture
+from vidsr.train.degradation import DegradationSet, Degraded, degrade, degrade_clip
 from vidsr.train.draw import Draw
 from vidsr.train.held_out import HeldOut
-from vidsr.train.settings import CaptionPolicy
+from vidsr.train.kernels import filter_picture
+from vidsr.train.motion import margin_of, move
+from vidsr.train.settings import CaptionPolicy, DiffusionPolicy, MotionPolicy
 
 ALIGNMENT = 4
 """Crops start at multiples of this, so the 8x8 lattice of the block transform never sits at one place."""
+
+
+class Previous(NamedTuple):
+    """The frame before a sample."""
+
+    lr: Tensor
+    """[3, h, w]."""
+    flow: Tensor
+    """From the sample's pixels to this frame's, [2, 4h, 4w], in large pixels."""
+    inside: Tensor
+    """Where it ends inside of this frame, [1, 4h, 4w], 0 or 1."""
 
 
 class Sample(NamedTuple):
@@ -37,6 +51,18 @@ class Sample(NamedTuple):
     target: Tensor
     """[3, 4h, 4w]."""
     low_level: str
+    high_level: str = ""
+    previous: Previous | None = None
+
+
+class PreviousBatch(NamedTuple):
+    """Previous frames side by side, for those samples of a batch that have one."""
+
+    rows: Tensor
+    """[P] int64: whose they are."""
+    lr: Tensor
+    flow: Tensor
+    inside: Tensor
 
 
 class Batch(NamedTuple):
@@ -45,6 +71,13 @@ class Batch(NamedTuple):
     lr: Tensor
     target: Tensor
     low_level: list[str]
+    high_level: list[str]
+    previous: PreviousBatch | None
+
+    def to(self, device: str) -> "Batch":
+        """Return the batch on `device`."""
+        previous = self.previous and PreviousBatch(*(tensor.to(device) for tensor in self.previous))
+        return self._replace(lr=self.lr.to(device), target=self.target.to(device), previous=previous)
 
 
 def load_pack(folder: Path, *, held_out: HeldOut) -> list[Tensor]:
@@ -85,31 +118,67 @@ class SampleMaker:
     shares: Sequence[float]
     captions: CaptionPolicy
     crop: int
+    crop_choices: int
     seed: int
+    diffusion: DiffusionPolicy | None = None
 
     def __post_init__(self) -> None:
         """Refuse pictures that no crop can be cut from."""
+        side = self.crop + (0 if self.diffusion is None else 2 * margin_of(self.diffusion.motion))
         for number, picture in enumerate(self.pictures):
             height, width = picture.shape[1:]
-            if min(height, width) < self.crop:
-                msg = f"picture {number} of the pack is {width}x{height}: smaller than crop, {self.crop}"
+            if min(height, width) < side:
+                what = "crop" if side == self.crop else "crop and motion"
+                msg = f"picture {number} of the pack is {width}x{height}: smaller than {what}, {side}"
                 raise InputError(msg)
 
     def sample(self, step: int, position: int) -> Sample:
         """Make sample `position` of the batch of `step`."""
         draw = Draw(self.seed, step, position)
-        clean = _crop(self._picture(draw), self.crop, draw)
+        policy = self.diffusion
+        if policy is not None and draw.chance(policy.previous_probability):
+            return self._moving(draw, policy.motion)
+        clean = self._crop(draw, margin=0)
         degraded = degrade(clean, draw, self.sets[draw.pick(self.shares)])
+        if policy is not None and draw.chance(policy.negative_probability):
+            low_level = describe(degraded.truth)
+            return Sample(degraded.lr, enlarge(degraded.lr[None])[0], low_level, NEGATIVE_HIGH_LEVEL)
         return caption_and_target(clean, degraded, self.captions, draw)
+
+    def _moving(self, draw: Draw, motion: MotionPolicy) -> Sample:
+        """Make a sample with the frame before it: both are degraded alike but for their noise."""
+        square = self._crop(draw, margin=margin_of(motion))
+        pair = move(square, self.crop, motion, draw)
+        settings, number = self.sets[draw.pick(self.shares)], draw.integer(2**31)
+        grains = [Draw(number, frame) for frame in range(2)]
+        previous, degraded = degrade_clip([pair.previous, pair.clean], draw, settings, grains=grains)
+        sample = caption_and_target(pair.clean, degraded, self.captions, draw)
+        return sample._replace(previous=Previous(previous.lr, pair.flow, pair.inside))
 
     def batch(self, step: int, positions: Sequence[int]) -> Batch:
         """Make the samples at `positions` of the batch of `step`."""
         samples = [self.sample(step, position) for position in positions]
+        rows = [row for row, sample in enumerate(samples) if sample.previous is not None]
+        previous = None
+        if rows:
+            columns = zip(*(samples[row].previous or () for row in rows), strict=True)
+            previous = PreviousBatch(torch.tensor(rows), *(torch.stack(column) for column in columns))
         return Batch(
             torch.stack([sample.lr for sample in samples]),
             torch.stack([sample.target for sample in samples]),
             [sample.low_level for sample in samples],
+            [sample.high_level for sample in samples],
+            previous,
         )
+
+    def _crop(self, draw: Draw, *, margin: int) -> Tensor:
+        """Return a square of the crop's side and `margin` pixels around it."""
+        # Half of all photographs is sky and blur, where nothing can be learnt that bicubic does not know.
+        choices = (
+            _cut(self._picture(draw), self.crop + 2 * margin, draw)
+            for _ in range(1 + draw.integer(self.crop_choices))
+        )
+        return _turned(max(choices, key=_detail), draw)
 
     def _picture(self, draw: Draw) -> Tensor:
         # By area, so that every square metre of photograph is as likely as any other.
@@ -142,6 +211,8 @@ def caption_and_target(clean: Tensor, degraded: Degraded, policy: CaptionPolicy,
         denied, target = _deny(clean, degraded, draw)
     if denied is None and draw.chance(policy.empty_probability):
         return Sample(degraded.lr, target, "")
+    if draw.chance(policy.misjudge_probability):
+        truth = _misjudged(truth, draw)
     phrases = describe(truth).split(", ")
     if denied is not None:
         phrases = [f"{LEVELS[0]} {denied}" if phrase.endswith(denied) else phrase for phrase in phrases]
@@ -153,6 +224,18 @@ def caption_and_target(clean: Tensor, degraded: Degraded, policy: CaptionPolicy,
     return Sample(degraded.lr, target.clamp(0, 1), ", ".join(kept))
 
 
+def _misjudged(truth: Degradation, draw: Draw) -> Degradation:
+    """Return the truth as the measuring captioner would have it, which errs about so much."""
+    noise, blur, losses = draw.normal(3).tolist()
+    return Degradation(
+        noise_sigma=(truth.noise_sigma or 0.0) * math.exp(0.35 * noise),
+        blur_sigma=max(0.0, (truth.blur_sigma or 0.0) + 0.2 * blur),
+        jpeg_quality=None
+        if truth.jpeg_quality is None
+        else max(1.0, 100 - (100 - truth.jpeg_quality) * math.exp(0.4 * losses)),
+    )
+
+
 def _deny(clean: Tensor, degraded: Degraded, draw: Draw) -> tuple[str | None, Tensor]:
     """Pick a degradation that is there; return its word and the target that keeps it."""
     is_there = [
@@ -162,7 +245,7 @@ def _deny(clean: Tensor, degraded: Degraded, draw: Draw) -> tuple[str | None, Te
             ("blur", Degradation(blur_sigma=degraded.truth.blur_sigma)),
             ("compression blocks", Degradation(jpeg_quality=degraded.truth.jpeg_quality)),
         )
-        if not describe(truth).startswith(LEVELS[0])
+        if describe(truth) and not describe(truth).startswith(LEVELS[0])
     ]
     if not is_there:
         return None, clean
@@ -181,13 +264,24 @@ def _blurred(clean: Tensor, *, sigma: float) -> Tensor:
     return filter_picture(clean[None], kernel / kernel.sum())[0]
 
 
-def _crop(picture: Tensor, size: int, draw: Draw) -> Tensor:
-    """Cut a random square as float in [0, 1], turned and mirrored at random."""
+def _cut(picture: Tensor, size: int, draw: Draw) -> Tensor:
+    """Cut a random square, [3, size, size]."""
     height, width = picture.shape[1:]
     top = ALIGNMENT * draw.integer((height - size) // ALIGNMENT + 1)
     left = ALIGNMENT * draw.integer((width - size) // ALIGNMENT + 1)
-    square = picture[:, top : top + size, left : left + size].float() / 255
-    square = torch.rot90(square, draw.integer(4), dims=(1, 2))
+    return picture[:, top : top + size, left : left + size]
+
+
+def _detail(square: Tensor) -> float:
+    """Return the mean absolute Laplacian of the green samples: how much there is to see in a crop."""
+    green = square[1].float()
+    around = green[:-2, 1:-1] + green[2:, 1:-1] + green[1:-1, :-2] + green[1:-1, 2:]
+    return float((around - 4 * green[1:-1, 1:-1]).abs().mean())
+
+
+def _turned(square: Tensor, draw: Draw) -> Tensor:
+    """Return the crop as float in [0, 1], turned and mirrored at random."""
+    square = torch.rot90(square.float() / 255, draw.integer(4), dims=(1, 2))
     return square.flip(2) if draw.chance(0.5) else square
 
 
@@ -198,4 +292,10 @@ def psnr(image: Tensor, target: Tensor) -> float:
 
 def without_captions(policy: CaptionPolicy) -> CaptionPolicy:
     """Return the policy of validation: the whole truth, and everything restored."""
-    return replace(policy, empty_probability=0.0, drop_probability=0.0, keep_probability=0.0)
+    return replace(
+        policy,
+        empty_probability=0.0,
+        drop_probability=0.0,
+        keep_probability=0.0,
+        misjudge_probability=0.0,
+    )

@@ -1,26 +1,33 @@
 """Second-order degradation (Wang et al. 2021, Real-ESRGAN), and what was done in the captioner's words.
 
     blur -> resize -> noise -> JPEG -> blur -> resize -> noise -> { resize, sinc, JPEG in either order }
+                                                               or resize, sinc, H.264 or MPEG-2
 
 Everything about a sample follows from its Draw. Beside the degraded picture travels a twin that has had
-everything but noise, so that the noise that is left at the end is known exactly.
+everything but noise, so that the noise that is left at the end is known exactly, and a probe that has had
+blur and resizing alone, from which the blur that is left is read.
 """
 
-import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from vidsr.degradation_words import Degradation
 from vidsr.models.compact.estimate import SCALE
+from vidsr.train.blur_probe import BlurProbe
 from vidsr.train.draw import Draw
 from vidsr.train.jpeg import jpeg
-from vidsr.train.kernels import blur_kernel, sinc_kernel, variance
+from vidsr.train.kernels import blur_kernel, filter_picture, sinc_kernel
 
 RESIZE_MODES = ("area", "bilinear", "bicubic")
 FINAL_SINC_PROBABILITY = 0.8
+JPEG_BISECTIONS = 6
+"""To within a quality of 1.6."""
 
 Range = tuple[float, float]
 
@@ -44,10 +51,22 @@ class DegradationStage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CodecRange:
+    """A video codec in place of the last JPEG."""
+
+    h264_probability: float
+    """Otherwise MPEG-2."""
+    h264_crf: tuple[int, int]
+    mpeg2_quantizer: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DegradationSet:
-    """A named set of ranges. None: plain bicubic reduction."""
+    """A named set of ranges."""
 
     stages: tuple[DegradationStage, DegradationStage] | None
+    """None: plain bicubic reduction."""
+    codec: CodecRange | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,97 +84,171 @@ class Degraded:
 
 def degrade(clean: Tensor, draw: Draw, degradation: DegradationSet) -> Degraded:
     """Reduce `clean` [3, 4h, 4w], RGB in [0, 1], to [3, h, w] and degrade it on the way."""
-    height, width = clean.shape[1] // SCALE, clean.shape[2] // SCALE
+    return degrade_clip([clean], draw, degradation, grains=[draw])[0]
+
+
+def degrade_clip(
+    frames: Sequence[Tensor], draw: Draw, degradation: DegradationSet, *, grains: Sequence[Draw]
+) -> list[Degraded]:
+    """Degrade the frames of a clip alike but for their noise, through one codec where the set has one.
+
+    Args:
+        frames: [3, 4h, 4w] each, RGB in [0, 1].
+        draw: what is done to them, and how strongly.
+        degradation: the ranges to draw from.
+        grains: for each frame, where its grains of noise are drawn from.
+    """
     if degradation.stages is None:
-        lr = F.interpolate(clean[None], size=(height, width), mode="bicubic", antialias=True)[0]
-        lr = _to_levels(lr)
-        truth = Degradation(noise_sigma=0.0, blur_sigma=0.0, jpeg_quality=100.0)
-        return Degraded(lr=lr, without_noise=lr, without_compression=lr, truth=truth)
+        return [_reduced(frame) for frame in frames]
+    start = draw.state
+    ways: list[_Way] = []
+    for frame, grain in zip(frames, grains, strict=True):
+        if ways:
+            draw.state = start
+        ways.append(_travel(frame, draw, grain, degradation))
+    if degradation.codec is not None:
+        _through_codec(ways, draw, degradation.codec)
+    return [way.arrive() for way in ways]
+
+
+def _reduced(clean: Tensor) -> Degraded:
+    size = (clean.shape[1] // SCALE, clean.shape[2] // SCALE)
+    lr = _to_levels(F.interpolate(clean[None], size=size, mode="bicubic", antialias=True)[0])
+    truth = Degradation(noise_sigma=0.0, blur_sigma=0.0, jpeg_quality=100.0)
+    return Degraded(lr=lr, without_noise=lr, without_compression=lr, truth=truth)
+
+
+def _travel(clean: Tensor, draw: Draw, grains: Draw, degradation: DegradationSet) -> "_Way":
+    """Take one picture all the way, but for a codec at its end."""
+    size = (clean.shape[1] // SCALE, clean.shape[2] // SCALE)
+    assert degradation.stages is not None
     first, second = degradation.stages
-    pair, blur1 = _blur(clean[None], draw, first)
-    blur_variance = blur1 / SCALE**2
-    pair = _resize(pair, draw, first, base=(clean.shape[1], clean.shape[2]))
-    pair = _compress(_noise(pair, draw, first), draw, first)[0]
-    pair, blur2 = _blur(pair, draw, second)
-    blur_variance += blur2 * (height / pair.shape[2]) ** 2
-    pair = _noise(_resize(pair, draw, second, base=(height, width)), draw, second)
-    pair, uncompressed, quality = _finish(pair, draw, second, size=(height, width))
-    noise = pair[1] - pair[0]
-    luma = 0.299 * noise[0] + 0.587 * noise[1] + 0.114 * noise[2]
-    truth = Degradation(
-        noise_sigma=255 * float(luma.std()), blur_sigma=math.sqrt(blur_variance), jpeg_quality=quality
-    )
-    return Degraded(lr=pair[1], without_noise=pair[0], without_compression=uncompressed, truth=truth)
+    way = _Way(clean)
+    way.blur(draw, first)
+    way.resize(_drawn_size(draw, first, base=(clean.shape[1], clean.shape[2])), draw)
+    way.add_noise(draw, grains, first)
+    way.compress(draw.uniform(*first.jpeg_quality))
+    way.blur(draw, second)
+    way.resize(_drawn_size(draw, second, base=size), draw)
+    way.add_noise(draw, grains, second)
+    kernel = sinc_kernel(draw) if draw.chance(FINAL_SINC_PROBABILITY) else None
+    quality = draw.uniform(*second.jpeg_quality)
+    is_compressed_last = draw.chance(0.5)
+    is_resized = way.pair.shape[2:] != size
+    if degradation.codec is None and not is_compressed_last:
+        way.compress(quality, is_last=True)
+        # Where a resize follows there is no block grid left to speak of, though its traces are.
+        way.jpeg_quality = None if is_resized else quality
+    way.resize(size, draw)
+    way.ring(kernel)
+    if degradation.codec is None and is_compressed_last:
+        way.compress(quality, is_last=True)
+        way.jpeg_quality = quality
+    return way
 
 
-def filter_picture(image: Tensor, kernel: Tensor) -> Tensor:
-    """Convolve every channel of `image` [B, C, H, W] with `kernel` [k, k], edges reflected."""
-    margin = kernel.shape[0] // 2
-    padded = F.pad(image, (margin, margin, margin, margin), mode="reflect")
-    rows, columns = padded.shape[2:]
-    # In the frequency domain: far cheaper on a CPU than a direct sum over 21 x 21 samples.
-    spectrum = torch.fft.rfft2(padded) * torch.fft.rfft2(kernel, s=(rows, columns))
-    filtered: Tensor = torch.fft.irfft2(spectrum, s=(rows, columns))
-    return filtered[:, :, 2 * margin :, 2 * margin :]
+def _through_codec(ways: Sequence["_Way"], draw: Draw, codec: CodecRange) -> None:
+    """Encode and decode the frames of a clip: those without noise, and those with it."""
+    # PyAV is not there on every machine that trains; only a set with a codec needs it.
+    from vidsr.media.recompress import recompress
+
+    is_h264 = draw.chance(codec.h264_probability)
+    low, high = codec.h264_crf if is_h264 else codec.mpeg2_quantizer
+    quality = low + draw.integer(high - low + 1)
+    clips = [[(255 * way.pair[twin]).round().byte().numpy() for way in ways] for twin in (0, 1)]
+    name: Literal["h264", "mpeg2video"] = "h264" if is_h264 else "mpeg2video"
+    coded = [recompress(clip, codec=name, quality=quality) for clip in clips]
+    for way, *twins in zip(ways, *coded, strict=True):
+        way.uncompressed = way.pair[1:]
+        way.pair = torch.from_numpy(np.stack(twins)).float() / 255
+        way.jpeg_quality = equal_jpeg_quality(way.uncompressed, way.pair[1:])
 
 
-def _blur(pair: Tensor, draw: Draw, stage: DegradationStage) -> tuple[Tensor, float]:
-    """Return the blurred pictures and the variance of the blur in their squared pixels."""
-    if not draw.chance(stage.blur_probability):
-        return pair, 0.0
-    kernel = blur_kernel(draw, stage.blur_sigma)
-    return filter_picture(pair, kernel), variance(kernel)
+def equal_jpeg_quality(before: Tensor, after: Tensor) -> float:
+    """Return the quality, 1 to 100, at which JPEG loses as much of `before` [1, 3, H, W] as `after` did."""
+    lost = F.mse_loss(after, before)
+    low, high = 1.0, 100.0
+    for _ in range(JPEG_BISECTIONS):
+        middle = (low + high) / 2
+        if F.mse_loss(jpeg(before, middle), before) > lost:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
 
 
-def _resize(pair: Tensor, draw: Draw, stage: DegradationStage, *, base: tuple[int, int]) -> Tensor:
+class _Way:
+    """A picture on its way down, with its companions."""
+
+    def __init__(self, clean: Tensor) -> None:
+        self.pair = clean[None]
+        """[without, with] noise, [2, 3, H, W]; one picture, [1, 3, H, W], before the first noise."""
+        self.uncompressed: Tensor | None = None
+        """The noisy one as it would be without the last JPEG, [1, 3, H, W]; None before that JPEG."""
+        self.probe = BlurProbe(sides=(clean.shape[1], clean.shape[2]))
+        self.jpeg_quality: float | None = None
+        """Of the last compression; None where its blocks cannot be told."""
+
+    def blur(self, draw: Draw, stage: DegradationStage) -> None:
+        if draw.chance(stage.blur_probability):
+            self._filter(blur_kernel(draw, stage.blur_sigma))
+
+    def resize(self, size: tuple[int, int], draw: Draw) -> None:
+        mode = RESIZE_MODES[draw.integer(len(RESIZE_MODES))]
+        self.probe.resize(size, mode)
+        self._each(lambda pictures: F.interpolate(pictures, size=size, mode=mode).clamp(0, 1))
+
+    def ring(self, kernel: Tensor | None) -> None:
+        if kernel is not None:
+            self._filter(kernel)
+            self._each(lambda pictures: pictures.clamp(0, 1))
+
+    def add_noise(self, draw: Draw, grains: Draw, stage: DegradationStage) -> None:
+        without, noisy = self.pair[:1], self.pair[-1:]
+        shape = noisy.shape[2:]
+        is_gray = draw.chance(stage.gray_probability)
+        if draw.chance(stage.gaussian_probability):
+            noise = grains.normal(1 if is_gray else 3, *shape) * draw.uniform(*stage.gaussian_sigma) / 255
+        else:
+            signal = noisy[0].mean(0, keepdim=True) if is_gray else noisy[0]
+            counts = grains.poisson(signal.clamp(0, 1) * 255)
+            noise = (counts / 255 - signal) * draw.uniform(*stage.poisson_scale)
+        self.pair = torch.cat([without, (noisy + noise).clamp(0, 1)])
+
+    def compress(self, quality: float, *, is_last: bool = False) -> None:
+        if is_last:
+            self.uncompressed = self.pair[1:]
+        self.pair = jpeg(self.pair, quality)
+
+    def arrive(self) -> Degraded:
+        without_noise, lr = _to_levels(self.pair)
+        noise = lr - without_noise
+        luma = 0.299 * noise[0] + 0.587 * noise[1] + 0.114 * noise[2]
+        truth = Degradation(
+            noise_sigma=255 * float(luma.std()), blur_sigma=self.probe.sigma(), jpeg_quality=self.jpeg_quality
+        )
+        return Degraded(
+            lr=lr,
+            without_noise=without_noise,
+            without_compression=lr if self.uncompressed is None else _to_levels(self.uncompressed[0]),
+            truth=truth,
+        )
+
+    def _filter(self, kernel: Tensor) -> None:
+        self.probe.filter(kernel)
+        self._each(lambda pictures: filter_picture(pictures, kernel))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> None:
+        self.pair = change(self.pair)
+        if self.uncompressed is not None:
+            self.uncompressed = change(self.uncompressed)
+
+
+def _drawn_size(draw: Draw, stage: DegradationStage, *, base: tuple[int, int]) -> tuple[int, int]:
     direction = draw.pick(stage.resize_probabilities)
     low, high = stage.resize_range
     factor = (draw.uniform(1, high), draw.uniform(low, 1), 1.0)[direction]
-    size = (max(8, round(base[0] * factor)), max(8, round(base[1] * factor)))
-    return _to_size(pair, size, draw)
-
-
-def _to_size(pair: Tensor, size: tuple[int, int], draw: Draw) -> Tensor:
-    mode = RESIZE_MODES[draw.integer(len(RESIZE_MODES))]
-    return F.interpolate(pair, size=size, mode=mode).clamp(0, 1)
-
-
-def _noise(pair: Tensor, draw: Draw, stage: DegradationStage) -> Tensor:
-    """Return [without, with] noise, [2, 3, H, W], from one picture or a pair."""
-    without, noisy = pair[:1], pair[-1:]
-    shape = noisy.shape[2:]
-    is_gray = draw.chance(stage.gray_probability)
-    if draw.chance(stage.gaussian_probability):
-        noise = draw.normal(1 if is_gray else 3, *shape) * draw.uniform(*stage.gaussian_sigma) / 255
-    else:
-        signal = noisy[0].mean(0, keepdim=True) if is_gray else noisy[0]
-        counts = draw.poisson(signal.clamp(0, 1) * 255)
-        noise = (counts / 255 - signal) * draw.uniform(*stage.poisson_scale)
-    return torch.cat([without, (noisy + noise).clamp(0, 1)])
-
-
-def _compress(pair: Tensor, draw: Draw, stage: DegradationStage) -> tuple[Tensor, float]:
-    quality = draw.uniform(*stage.jpeg_quality)
-    return jpeg(pair, quality), quality
-
-
-def _finish(
-    pair: Tensor, draw: Draw, stage: DegradationStage, *, size: tuple[int, int]
-) -> tuple[Tensor, Tensor, float]:
-    """Bring to size, ring, compress; return the pair, the noisy one before its JPEG, and the quality."""
-    kernel = sinc_kernel(draw) if draw.chance(FINAL_SINC_PROBABILITY) else None
-
-    def shrink_and_ring(pictures: Tensor) -> Tensor:
-        pictures = _to_size(pictures, size, draw)
-        return pictures if kernel is None else filter_picture(pictures, kernel).clamp(0, 1)
-
-    if draw.chance(0.5):
-        ready = shrink_and_ring(pair)
-        compressed, quality = _compress(ready, draw, stage)
-        return _to_levels(compressed), _to_levels(ready[1]), quality
-    compressed, quality = _compress(pair, draw, stage)
-    both = shrink_and_ring(torch.cat([compressed, pair[1:]]))
-    return _to_levels(both[:2]), _to_levels(both[2]), quality
+    return max(8, round(base[0] * factor)), max(8, round(base[1] * factor))
 
 
 def _to_levels(image: Tensor) -> Tensor:

@@ -16,6 +16,15 @@ class Draw:
             mixed = ((mixed ^ number) * 0x9E3779B97F4A7C15 + 0x7F4A7C15) % 2**63
         self.generator = torch.Generator("cpu").manual_seed(mixed)
 
+    @property
+    def state(self) -> Tensor:
+        """Where the stream of draws is; set it to draw the same again."""
+        return self.generator.get_state()
+
+    @state.setter
+    def state(self, state: Tensor) -> None:
+        self.generator.set_state(state)
+
     def uniform(self, low: float, high: float) -> float:
         """Return a number in [low, high)."""
         return low + (high - low) * float(torch.rand((), generator=self.generator))

@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from vidsr.train.draw import Draw
 
@@ -45,11 +46,15 @@ def sinc_kernel(draw: Draw) -> Tensor:
     return (kernel / kernel.sum()).float()
 
 
-def variance(kernel: Tensor) -> float:
-    """Return the mean variance of `kernel` along both axes, in squared pixels; ringing counts as none."""
-    axis = torch.arange(kernel.shape[0], dtype=kernel.dtype) - (kernel.shape[0] - 1) / 2
-    along_rows, along_columns = (kernel.sum(dim) @ axis**2 for dim in (1, 0))
-    return max(0.0, float(along_rows + along_columns) / 2)
+def filter_picture(image: Tensor, kernel: Tensor) -> Tensor:
+    """Convolve every channel of `image` [B, C, H, W] with `kernel` [k, k], edges reflected."""
+    margin = kernel.shape[0] // 2
+    padded = F.pad(image, (margin, margin, margin, margin), mode="reflect")
+    rows, columns = padded.shape[2:]
+    # In the frequency domain: far cheaper on a CPU than a direct sum over 21 x 21 samples.
+    spectrum = torch.fft.rfft2(padded) * torch.fft.rfft2(kernel, s=(rows, columns))
+    filtered: Tensor = torch.fft.irfft2(spectrum, s=(rows, columns))
+    return filtered[:, :, 2 * margin :, 2 * margin :]
 
 
 def _squared_distance(size: int, sigma_x: float, sigma_y: float, *, angle: float) -> Tensor:

@@ -1,43 +1,37 @@
-"""The training loop of the estimate: resumable to the step, deterministic given its seed."""
+"""The training loop: resumable to the step, deterministic given its seed."""
 
+import copy
 import dataclasses
 import functools
 import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import distributed, nn
 from torch.utils.data import DataLoader
 
 from vidsr.errors import CheckpointError, ConfigError
-from vidsr.models.compact import text, weights
-from vidsr.models.compact.estimate import EstimateNet, FreeHeads, enlarge
-from vidsr.models.compact.precision import has_fast_bfloat16
+from vidsr.models.compact import weights
 from vidsr.train import checkpoint
-from vidsr.train.data import Batch, BatchStream, SampleMaker, load_pack, psnr, without_captions
+from vidsr.train.data import Batch, BatchStream, SampleMaker, load_pack
 from vidsr.train.degradation import DegradationSet
-from vidsr.train.draw import Draw
+from vidsr.train.denoiser_task import DenoiserTask
+from vidsr.train.estimate_task import EstimateTask
 from vidsr.train.held_out import HeldOut
-from vidsr.train.losses import at_random_phase, charbonnier, lattice
 from vidsr.train.ranks import average_gradients, run_ranks
 from vidsr.train.settings import TrainSettings
+from vidsr.train.task import Perceptual, Task
 
 log = logging.getLogger(__name__)
 
 GRADIENT_LIMIT = 1.0
 LOG_EVERY = 20
 WEIGHTS_NAME = "xpsr-s.safetensors"
-VALIDATION_BATCHES = 2
-VALIDATION_SEED = 2**40
-"""Far from any training step, so that validation samples are never trained on."""
-
-Perceptual = Callable[[Tensor, Tensor], Tensor]
-"""Distance of two pictures [B, 3, H, W] in [0, 1], per picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +55,7 @@ def train(
     device: str = "cpu",
     num_ranks: int = 1,
 ) -> Path:
-    """Train the estimate to `settings.steps`, from the checkpoint in the output folder if there is one.
+    """Train to `settings.steps`, from the checkpoint in the output folder if there is one.
 
     Args:
         settings: the numbers.
@@ -90,7 +84,9 @@ def train(
         shares=list(settings.mix.values()),
         captions=settings.captions,
         crop=settings.crop,
+        crop_choices=settings.crop_choices,
         seed=settings.seed,
+        diffusion=settings.diffusion,
     )
     body = functools.partial(
         _train_rank, settings, files, maker, perceptual=perceptual, device=device, num_ranks=num_ranks
@@ -110,8 +106,9 @@ def _train_rank(
     num_ranks: int,
 ) -> None:
     """Train on this rank's share of each batch. All ranks hold the same network; rank 0 writes."""
-    run = TrainingRun(settings, files, device=device, perceptual=perceptual)
-    run.resume()
+    task = make_task(settings, files.start_from, perceptual=perceptual, device=device)
+    run = TrainingRun(settings, files, task, device=device)
+    run.begin(maker)
     started, first = time.monotonic(), run.step
     positions = range(rank, settings.batch_size, num_ranks)
     for batch in _batches(maker, settings, positions, start=run.step, device=device):
@@ -122,34 +119,25 @@ def _train_rank(
             rate = (run.step - first) * settings.batch_size / (time.monotonic() - started)
             run.write_log({"loss": losses, "crops_per_second": round(rate, 1)})
         if run.step % settings.validate_every == 0:
-            run.write_log({"validation": validate(run.ema, maker, settings)})
+            run.write_log({"validation": task.validate(run.ema, maker)})
         if run.step % settings.checkpoint_every == 0 or run.step == settings.steps:
             run.save()
 
 
 class TrainingRun:
-    """Network, heads, average, optimiser and step: what a checkpoint holds."""
+    """Networks, average, optimiser and step: what a checkpoint holds."""
 
-    def __init__(
-        self, settings: TrainSettings, files: TrainFiles, *, device: str, perceptual: Perceptual | None
-    ) -> None:
+    def __init__(self, settings: TrainSettings, files: TrainFiles, task: Task, *, device: str) -> None:
         self.settings = settings
         self.files = files
-        self.device = device
         self.step = 0
-        self._perceptual = perceptual
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
-            self.network = _first_network(settings, files.start_from)
-            self.heads = FreeHeads(settings.network).to(device)
-            self.ema = EstimateNet(settings.network)
-        self.network.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        self.ema.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.ema.load_state_dict(self.network.state_dict())
-        self.ema.eval()
+        self.task = task
+        task.network.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        task.helpers.to(device)
+        self.ema = copy.deepcopy(task.network).eval()
         self._named = {
-            **{f"network.{name}": parameter for name, parameter in self.network.named_parameters()},
-            **{f"heads.{name}": parameter for name, parameter in self.heads.named_parameters()},
+            **{f"network.{name}": parameter for name, parameter in task.network.named_parameters()},
+            **{f"heads.{name}": parameter for name, parameter in task.helpers.named_parameters()},
         }
         self._optimizer = torch.optim.AdamW(
             self._named.values(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4
@@ -168,55 +156,43 @@ class TrainingRun:
         """Take one step on `batch`; return the parts of its loss."""
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(self.settings, self.step)
-        lr = batch.lr.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device, torch.bfloat16, enabled=has_fast_bfloat16(self.device)):
-            priors = self.network.read(
-                tokenize([""] * len(batch.low_level), self.device), tokenize(batch.low_level, self.device)
-            )
-            estimate = self.network(lr, priors)
-            constraint = self.heads(estimate.features, batch.target, self.network.transform)
-        parts = {"charbonnier": charbonnier(estimate.image, batch.target), "constraint": constraint}
-        loss = parts["charbonnier"] + self.settings.constraint_weight * constraint
-        if self._perceptual is not None:
-            with torch.autocast(self.device, torch.bfloat16, enabled=has_fast_bfloat16(self.device)):
-                pair = at_random_phase(estimate.image, batch.target, Draw(self.settings.seed, self.step))
-                parts["perceptual"] = self._perceptual(*pair).float().mean()
-            parts["lattice"] = lattice(estimate.image, batch.target)
-            loss = loss + self.settings.perceptual_weight * parts["perceptual"] + parts["lattice"]
+        losses = self.task.losses(batch, self.step)
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        losses.total.backward()  # type: ignore[no-untyped-call]
         average_gradients(list(self._named.values()))
         nn.utils.clip_grad_norm_(list(self._named.values()), GRADIENT_LIMIT)
         self._optimizer.step()
         self.step += 1
         self._average()
-        return {name: float(value.detach()) for name, value in parts.items()}
+        return {name: float(value.detach()) for name, value in losses.parts.items()}
 
     def _average(self) -> None:
         # A short memory at first, so that the average is not held back by the random start.
         decay = min(self.settings.ema_decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            for average, current in zip(self.ema.parameters(), self.network.parameters(), strict=True):
+            for average, current in zip(self.ema.parameters(), self.task.network.parameters(), strict=True):
                 average.lerp_(current, 1 - decay)
 
     def save(self) -> None:
         """Write the checkpoint and the exported average."""
         groups = {
-            "network": self.network.state_dict(),
-            "heads": self.heads.state_dict(),
+            "network": self.task.network.state_dict(),
+            "heads": self.task.helpers.state_dict(),
             "ema": self.ema.state_dict(),
             "optimizer": checkpoint.optimizer_tensors(self._optimizer, self._named),
         }
         checkpoint.save(self._checkpoint_path, groups, step=self.step, settings_digest=digest(self.settings))
-        weights.save(self.export_path, self.ema, steps=self.step, note=f"seed {self.settings.seed}")
+        weights.save(self.export_path, *self.task.export(self.ema, steps=self.step))
 
-    def resume(self) -> None:
-        """Go on from the checkpoint in the output folder, if there is one."""
+    def begin(self, maker: SampleMaker) -> None:
+        """Go on from the checkpoint in the output folder, or start where there is none."""
         if not self._checkpoint_path.is_file():
+            self.task.prepare(maker)
+            self.ema.load_state_dict(self.task.network.state_dict())
             return
         groups, self.step = checkpoint.load(self._checkpoint_path, settings_digest=digest(self.settings))
-        self.network.load_state_dict(groups["network"])
-        self.heads.load_state_dict(groups["heads"])
+        self.task.network.load_state_dict(groups["network"])
+        self.task.helpers.load_state_dict(groups.get("heads", {}))
         self.ema.load_state_dict(groups["ema"])
         checkpoint.restore_optimizer(self._optimizer, self._named, groups["optimizer"])
         log.info("resumed at step %d", self.step)
@@ -229,14 +205,22 @@ class TrainingRun:
         log.info("%s", line)
 
 
-def _first_network(settings: TrainSettings, start_from: Path | None) -> EstimateNet:
-    if start_from is None:
-        return EstimateNet(settings.network)
-    network, info = weights.load(start_from)
-    if info.shape != settings.network:
-        msg = f"{start_from}: holds a network of {info.shape}, the settings want {settings.network}"
+def make_task(
+    settings: TrainSettings, start_from: Path | None, *, perceptual: Perceptual | None, device: str
+) -> Task:
+    """Return what `settings` wants trained, from random or given weights.
+
+    Raises:
+        CheckpointError, ConfigError: the weights do not go with the settings.
+    """
+    start = None if start_from is None else weights.load(start_from)[0]
+    if start is not None and start.estimate.shape != settings.network:
+        msg = f"{start_from}: holds a network of {start.estimate.shape}, the settings want {settings.network}"
         raise CheckpointError(msg)
-    return network
+    kind = EstimateTask if settings.diffusion is None else DenoiserTask
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        return kind(settings, start=start, perceptual=perceptual, device=device)
 
 
 def learning_rate(settings: TrainSettings, step: int) -> float:
@@ -246,29 +230,6 @@ def learning_rate(settings: TrainSettings, step: int) -> float:
     progress = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
     cosine = 0.5 * (1 + float(torch.cos(torch.tensor(progress * torch.pi))))
     return settings.learning_rate * (0.02 + 0.98 * cosine)
-
-
-def tokenize(texts: list[str], device: str) -> tuple[Tensor, Tensor]:
-    """Return ids and mask of `texts` on `device`."""
-    ids, mask = text.tokenize(texts)
-    return ids.to(device), mask.to(device)
-
-
-@torch.no_grad()
-def validate(network: EstimateNet, maker: SampleMaker, settings: TrainSettings) -> dict[str, float]:
-    """Return PSNR in dB of the network and of bicubic enlargement on samples that are never trained on."""
-    device = next(network.parameters()).device
-    honest = dataclasses.replace(maker, captions=without_captions(maker.captions))
-    scores: dict[str, list[float]] = {"estimate": [], "bicubic": []}
-    for number in range(VALIDATION_BATCHES):
-        batch = honest.batch(VALIDATION_SEED + number, range(settings.batch_size))
-        lr, target = batch.lr.to(device), batch.target.to(device)
-        names = [""] * len(batch.low_level)
-        priors = network.read(tokenize(names, device.type), tokenize(batch.low_level, device.type))
-        for mine, bicubic, wanted in zip(network(lr, priors).image, enlarge(lr), target, strict=True):
-            scores["estimate"].append(psnr(mine, wanted))
-            scores["bicubic"].append(psnr(bicubic, wanted))
-    return {name: round(sum(values) / len(values), 3) for name, values in scores.items()}
 
 
 def digest(settings: TrainSettings) -> str:
@@ -296,4 +257,4 @@ def _batches(
         generator=torch.Generator(),
     )
     for batch in loader:
-        yield Batch(batch.lr.to(device), batch.target.to(device), batch.low_level)
+        yield batch.to(device)

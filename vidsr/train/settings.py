@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import yaml
 
 from vidsr.errors import ConfigError
-from vidsr.models.compact.estimate import EstimateShape
-from vidsr.train.degradation import DegradationSet, DegradationStage
+from vidsr.models.compact.unet import UNetShape
+from vidsr.train.degradation import CodecRange, DegradationSet, DegradationStage
 
 Value = TypeVar("Value")
 
@@ -27,6 +27,42 @@ class CaptionPolicy:
     empty_probability: float
     drop_probability: float
     keep_probability: float
+    misjudge_probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MotionPolicy:
+    """How far a previous frame lies from its next; lengths in low-resolution pixels."""
+
+    max_shift: float
+    max_turn: float
+    """Degrees."""
+    max_zoom: float
+    """Share by which sizes differ."""
+    flow_error: float
+    """Standard deviation of the smooth error of the flow that the network is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiffusionPolicy:
+    """What the denoiser is trained on."""
+
+    timestep_shares: tuple[float, float, float, float]
+    """Of t = 1 to 4, in samples without a previous frame."""
+    previous_probability: float
+    """Share of samples that see the result of a previous frame."""
+    warm_probability: float
+    """Share of those that start from it; the others are at t = 1."""
+    negative_probability: float
+    """Share of samples with the negative high-level prior, whose target is the degraded picture."""
+    residual_weight: float
+    """Of the squared distance of the predicted residual, in units of its variance."""
+    temporal_weight: float
+    """Of the distance from the previous result where that is to be trusted."""
+    motion: MotionPolicy
+    best_steps: int
+    best_strength: float
+    """Both are written into the weights as what they are best at: chosen on validation pictures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +73,7 @@ class TrainSettings:
     steps: int
     batch_size: int
     crop: int
+    crop_choices: int
     mix: dict[str, float]
     captions: CaptionPolicy
     learning_rate: float
@@ -44,7 +81,9 @@ class TrainSettings:
     ema_decay: float
     constraint_weight: float
     perceptual_weight: float
-    network: EstimateShape
+    diffusion: DiffusionPolicy | None
+    """None trains the estimate, a policy the denoiser."""
+    network: UNetShape
     checkpoint_every: int
     validate_every: int
 
@@ -52,6 +91,9 @@ class TrainSettings:
         """Refuse numbers that no run can work with."""
         if self.crop < SMALLEST_CROP or self.crop % 32:
             msg = f"crop: wanted a multiple of 32 from {SMALLEST_CROP}, got {self.crop}"
+            raise ConfigError(msg)
+        if self.crop_choices < 1:
+            msg = f"crop_choices: wanted at least 1, got {self.crop_choices}"
             raise ConfigError(msg)
         if abs(sum(self.mix.values()) - 1) > 1e-6:
             msg = f"mix: shares add up to {sum(self.mix.values()):g}, wanted 1"
@@ -75,7 +117,11 @@ def read_degradation(path: Path) -> DegradationSet:
     first, second = (
         build_value(DegradationStage, tree.get(name), where=f"{path}: {name}") for name in ("first", "second")
     )
-    return DegradationSet(stages=(first, second))
+    codec = tree.get("codec")
+    return DegradationSet(
+        stages=(first, second),
+        codec=None if codec is None else build_value(CodecRange, codec, where=f"{path}: codec"),
+    )
 
 
 def build_value(kind: type[Value], tree: Any, *, where: str) -> Value:  # noqa: ANN401  # YAML until it is checked
@@ -95,6 +141,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401  # a typ
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return build_value(hint, value, where=where)
     origin = typing.get_origin(hint)
+    if origin is types.UnionType:
+        # Only "X | None" occurs.
+        return None if value is None else _convert(typing.get_args(hint)[0], value, where)
     if origin is tuple and isinstance(value, list) and len(value) == len(typing.get_args(hint)):
         return tuple(
             _convert(item, entry, where) for item, entry in zip(typing.get_args(hint), value, strict=True)

@@ -1,11 +1,9 @@
 """The estimate of xpsr-s: what the picture most probably was, in one pass, guided by both priors.
 
-A U-Net on a grid of half the low-resolution size. It predicts, in the block transform, what has to be added
-to the bicubic enlargement. Residual blocks have no normalisation, so a picture's result depends on nothing
-but itself, and the low-level prior steers each of them by FiLM.
+A U-Net predicts, in the block transform, what has to be added to the bicubic enlargement; the low-level
+prior steers each of its blocks.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -13,34 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidsr.models.compact import text
-from vidsr.models.compact.sfa import SemanticFusionAttention
 from vidsr.models.compact.transform import CHANNELS, BlockTransform
+from vidsr.models.compact.unet import MULTIPLE, Priors, UNet, UNetShape, zero_head
 
 SCALE = 4
-MULTIPLE = 8
-"""Sides that the U-Net works on, in low-resolution pixels; others are padded by repetition and cropped."""
-RESIDUAL_SCALE = 0.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EstimateShape:
-    """The numbers of the network; stored beside the weights."""
-
-    widths: tuple[int, int, int] = (64, 128, 192)
-    """Channels at 1/2, 1/4 and 1/8 of the low-resolution size."""
-    pairs: tuple[int, int, int] = (2, 2, 2)
-    """Residual blocks at each level on the way down, and again on the way up but for the lowest."""
-    num_sfa: int = 2
-    num_heads: int = 6
-
-
-class Priors(NamedTuple):
-    """Both priors as tokens [B, T, D] with masks [B, T]."""
-
-    high: Tensor
-    high_mask: Tensor
-    low: Tensor
-    low_mask: Tensor
+SHUFFLE = 2
+"""The grid is this much coarser than the low-resolution picture."""
 
 
 class Estimate(NamedTuple):
@@ -52,53 +28,16 @@ class Estimate(NamedTuple):
     """Encoder features at 1/2, 1/4 and 1/8 of the padded low-resolution size."""
 
 
-class FilmPair(nn.Module):
-    """Two 3x3 convolutions around a ReLU, steered by the low-level prior; starts as the identity."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        self.film = nn.Linear(text.WIDTH, 2 * width)
-        for layer in (self.conv2, self.film):
-            nn.init.zeros_(layer.weight)
-        nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]  # it has a bias
-        nn.init.zeros_(self.film.bias)
-
-    def forward(self, features: Tensor, prior: Tensor) -> Tensor:
-        """Map features [B, C, h, w], given the pooled prior [B, D]."""
-        gain, shift = self.film(prior)[:, :, None, None].chunk(2, dim=1)
-        hidden = F.relu(self.conv1(features) * (1 + gain) + shift)
-        out: Tensor = features + RESIDUAL_SCALE * self.conv2(hidden)
-        return out
-
-
 class EstimateNet(nn.Module):
     """From a low-resolution picture and two priors to its estimate, four times as large."""
 
-    def __init__(self, shape: EstimateShape) -> None:
+    def __init__(self, shape: UNetShape) -> None:
         super().__init__()
-        first, second, third = shape.widths
         self.shape = shape
         self.transform = BlockTransform()
         self.text = text.TextEncoder()
-        self.stem = nn.Conv2d(12, first, 3, padding=1)
-        self.down1 = _pairs(first, shape.pairs[0])
-        self.shrink1 = nn.Conv2d(first, second, 3, stride=2, padding=1)
-        self.down2 = _pairs(second, shape.pairs[1])
-        self.shrink2 = nn.Conv2d(second, third, 3, stride=2, padding=1)
-        self.down3 = _pairs(third, shape.pairs[2])
-        self.sfa = nn.ModuleList(
-            SemanticFusionAttention(third, text_dim=text.WIDTH, num_heads=shape.num_heads)
-            for _ in range(shape.num_sfa)
-        )
-        self.grow2 = nn.Conv2d(third, 4 * second, 1)
-        self.up2 = _pairs(second, shape.pairs[1])
-        self.grow1 = nn.Conv2d(second, 4 * first, 1)
-        self.up1 = _pairs(first, shape.pairs[0])
-        self.head = nn.Conv2d(first, CHANNELS, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]  # it has a bias
+        self.unet = UNet(shape, in_channels=3 * SHUFFLE**2)
+        self.head = zero_head(shape.widths[0], CHANNELS)
 
     def read(self, high: tuple[Tensor, Tensor], low: tuple[Tensor, Tensor]) -> Priors:
         """Encode both priors, each given as ids and mask of `text.tokenize`."""
@@ -112,21 +51,19 @@ class EstimateNet(nn.Module):
             priors: of `read`.
         """
         height, width = lr.shape[2:]
-        padded = F.pad(lr, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
+        padded = pad(lr)
         steer = text.pool(priors.low, priors.low_mask)
-        # The network works in its weights' type; the sum below needs the pixels as they came.
-        level1 = _run(self.down1, self.stem(F.pixel_unshuffle(padded, 2).to(self.stem.weight.dtype)), steer)
-        level2 = _run(self.down2, self.shrink1(level1), steer)
-        level3 = _run(self.down3, self.shrink2(level2), steer)
-        lowest = level3
-        for block in self.sfa:
-            lowest = block(lowest, *priors)
-        up2 = _run(self.up2, level2 + F.pixel_shuffle(self.grow2(lowest), 2), steer)
-        up1 = _run(self.up1, level1 + F.pixel_shuffle(self.grow1(up2), 2), steer)
+        features = self.unet(F.pixel_unshuffle(padded, SHUFFLE), priors, steer)
         # The sum is made in float32: a bfloat16 has too few bits for a pixel.
-        residual = self.transform.inverse(self.head(up1).float())
+        residual = self.transform.inverse(self.head(features.up).float())
         image = enlarge(padded.float()) + residual
-        return Estimate(image[:, :, : SCALE * height, : SCALE * width], (level1, level2, level3))
+        return Estimate(image[:, :, : SCALE * height, : SCALE * width], features.down)
+
+
+def pad(picture: Tensor, scale: int = 1) -> Tensor:
+    """Repeat the right and lower edge of [B, C, scale * h, scale * w] until h and w suit the U-Net."""
+    side = SHUFFLE * MULTIPLE * scale
+    return F.pad(picture, (0, -picture.shape[3] % side, 0, -picture.shape[2] % side), mode="replicate")
 
 
 def enlarge(image: Tensor) -> Tensor:
@@ -135,23 +72,13 @@ def enlarge(image: Tensor) -> Tensor:
     return F.interpolate(image, scale_factor=SCALE, mode="bicubic", antialias=True)
 
 
-def _pairs(width: int, count: int) -> nn.ModuleList:
-    return nn.ModuleList(FilmPair(width) for _ in range(count))
-
-
-def _run(pairs: nn.ModuleList, features: Tensor, prior: Tensor) -> Tensor:
-    for pair in pairs:
-        features = pair(features, prior)
-    return features
-
-
 class FreeHeads(nn.Module):
     """The degradation-free constraint (XPSR, section 3.4): encoder features must show the clean picture.
 
     Heads to RGB at 1/8, 1/4 and 1/2 of the high-resolution size. Used in training only and not shipped.
     """
 
-    def __init__(self, shape: EstimateShape) -> None:
+    def __init__(self, shape: UNetShape) -> None:
         super().__init__()
         # The grid of level 1 is 1/8 of the high-resolution size; the others are brought to 1/16 and 1/32
         # of it, so finer targets are read from level 1 by pixel shuffling.

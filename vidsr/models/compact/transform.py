@@ -33,6 +33,7 @@ def dct_matrix(size: int = BLOCK) -> Tensor:
 class BlockTransform(nn.Module):
     """B and its inverse as 1x1 convolutions around pixel (un)shuffling."""
 
+    dct_weight: Tensor
     forward_weight: Tensor
     inverse_weight: Tensor
 
@@ -41,6 +42,7 @@ class BlockTransform(nn.Module):
         colour = torch.tensor(_RGB_TO_YCBCR, dtype=torch.float64)
         dct = torch.kron(dct_matrix(), dct_matrix())  # [64, 64], rows are (vertical, horizontal) frequencies
         forward = torch.kron(colour, dct)  # channel order of PixelUnshuffle: colour, row, column
+        self.register_buffer("dct_weight", dct[:, :, None, None].float(), persistent=False)
         self.register_buffer("forward_weight", forward[:, :, None, None].float(), persistent=False)
         self.register_buffer(
             "inverse_weight", torch.linalg.inv(forward)[:, :, None, None].float(), persistent=False
@@ -49,6 +51,15 @@ class BlockTransform(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Map `image` [B, 3, 8h, 8w], RGB, to coefficients [B, 192, h, w]: 64 of Y, of Cb, of Cr."""
         return F.conv2d(F.pixel_unshuffle(image, BLOCK), self.forward_weight.to(image.dtype))
+
+    def spectrum(self, planes: Tensor) -> Tensor:
+        """Map `planes` [B, 3, 8h, 8w] that are YCbCr already to coefficients [B, 192, h, w].
+
+        White noise stays white noise: the transform is orthonormal.
+        """
+        batch, colours, height, width = planes.shape
+        blocks = F.pixel_unshuffle(planes.reshape(batch * colours, 1, height, width), BLOCK)
+        return F.conv2d(blocks, self.dct_weight).reshape(batch, CHANNELS, height // BLOCK, width // BLOCK)
 
     def inverse(self, coefficients: Tensor) -> Tensor:
         """Map coefficients [B, 192, h, w] to RGB [B, 3, 8h, 8w]."""

@@ -1,31 +1,45 @@
-"""The weights of xpsr-s: one safetensors file with everything needed to build the network."""
+"""The weights of xpsr-s: one safetensors file with everything needed to build the model."""
 
 import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from vidsr.errors import CheckpointError, MissingWeightsError
-from vidsr.models.compact.estimate import EstimateNet, EstimateShape
+from vidsr.models.compact.denoiser import DenoiserNet
+from vidsr.models.compact.estimate import EstimateNet
+from vidsr.models.compact.unet import UNetShape
 
-FORMAT = "xpsr-s/1"
+FORMAT = "xpsr-s/2"
 SHIPPED = Path(__file__).with_name("xpsr-s.safetensors")
+
+
+class CompactModel(nn.Module):
+    """The estimate, and the denoiser where the weights have one."""
+
+    def __init__(self, estimate: EstimateNet, denoiser: DenoiserNet | None) -> None:
+        super().__init__()
+        self.estimate = estimate
+        self.denoiser = denoiser
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsInfo:
     """What a weights file says of itself."""
 
-    shape: EstimateShape
-    steps: int
-    """Training steps behind it."""
+    training_steps: int
     note: str
     """One line on how it was trained."""
+    steps: int = 0
+    """Diffusion steps that were found best on validation pictures; 0 without a denoiser."""
+    strength: float = 0.0
+    """Share of the diffused residual that was found best, [0, 1]."""
 
 
 def digest(path: Path) -> str:
@@ -42,22 +56,23 @@ def digest(path: Path) -> str:
         raise MissingWeightsError(msg) from error
 
 
-def save(path: Path, network: EstimateNet, *, steps: int, note: str) -> None:
-    """Write the network in 16-bit floats, whole or not at all."""
-    tensors = {name: tensor.to(torch.float16).contiguous() for name, tensor in network.state_dict().items()}
+def save(path: Path, model: CompactModel, info: WeightsInfo) -> None:
+    """Write the model in 16-bit floats, whole or not at all."""
+    tensors = {name: tensor.to(torch.float16).contiguous() for name, tensor in model.state_dict().items()}
+    denoiser = model.denoiser
     metadata = {
         "format": FORMAT,
-        "shape": json.dumps(asdict(network.shape)),
-        "steps": str(steps),
-        "note": note,
+        "estimate": json.dumps(asdict(model.estimate.shape)),
+        "denoiser": json.dumps(None if denoiser is None else asdict(denoiser.shape)),
+        "info": json.dumps(asdict(info)),
     }
     temporary = path.with_name(path.name + ".tmp")
     save_file(tensors, temporary, metadata=metadata)
     temporary.replace(path)
 
 
-def load(path: Path) -> tuple[EstimateNet, WeightsInfo]:
-    """Build the network in float32 and fill it; every key must fit.
+def load(path: Path) -> tuple[CompactModel, WeightsInfo]:
+    """Build the model in float32 and fill it; every key must fit.
 
     Raises:
         MissingWeightsError, CheckpointError: naming the file and the first keys that differ.
@@ -67,24 +82,50 @@ def load(path: Path) -> tuple[EstimateNet, WeightsInfo]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state: dict[str, Tensor] = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        info = _info(metadata)
+        model, info = _empty_model(metadata), WeightsInfo(**json.loads(metadata["info"]))
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         msg = f"{path}: not weights of {FORMAT} ({type(error).__name__}: {error})"
         raise CheckpointError(msg) from error
-    network = EstimateNet(info.shape)
-    wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
     given = {name: tensor.shape for name, tensor in state.items()}
     if wrong := sorted(name for name in wanted | given if wanted.get(name) != given.get(name)):
         msg = f"{path}: does not fit xpsr-s: {len(wrong)} tensors differ, first {wrong[:3]}"
         raise CheckpointError(msg)
-    network.load_state_dict(state)
-    return network.eval(), info
+    model.load_state_dict(state)
+    return model.eval(), info
 
 
-def _info(metadata: dict[str, str]) -> WeightsInfo:
+def read_info(path: Path) -> WeightsInfo:
+    """Return what the file says of itself, without building the model.
+
+    Raises:
+        MissingWeightsError, CheckpointError: naming the file.
+    """
+    digest(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        _check_format(metadata)
+        return WeightsInfo(**json.loads(metadata["info"]))
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        msg = f"{path}: not weights of {FORMAT} ({type(error).__name__}: {error})"
+        raise CheckpointError(msg) from error
+
+
+def _empty_model(metadata: dict[str, str]) -> CompactModel:
+    _check_format(metadata)
+    denoiser = json.loads(metadata["denoiser"])
+    return CompactModel(
+        EstimateNet(_shape(json.loads(metadata["estimate"]))),
+        None if denoiser is None else DenoiserNet(_shape(denoiser)),
+    )
+
+
+def _check_format(metadata: dict[str, str]) -> None:
     if metadata["format"] != FORMAT:
         msg = f"format {metadata['format']}"
         raise ValueError(msg)
-    shape = json.loads(metadata["shape"])
-    shape |= {name: tuple(shape[name]) for name in ("widths", "pairs")}
-    return WeightsInfo(shape=EstimateShape(**shape), steps=int(metadata["steps"]), note=metadata["note"])
+
+
+def _shape(entry: dict[str, Any]) -> UNetShape:
+    return UNetShape(**(entry | {name: tuple(entry[name]) for name in ("widths", "pairs")}))

@@ -1,0 +1,105 @@
+"""The denoiser of xpsr-s: what the estimate left out, drawn from noise in one to four steps.
+
+The diffused signal is the residual r0 = (B HR - B y0) / sigma in the block transform B, with sigma the
+standard deviation of each of its channels over the training set: the residual shifting of ResShift (Yue et
+al. 2023) with the estimate y0 subtracted, so that no mean has to pass through few bits. The U-Net sees the
+noisy residual, the low-resolution picture, the estimate, and what the previous frame's result would be here.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidsr.diffusion.schedule import NUM_TIMESTEPS, ResidualSchedule
+from vidsr.models.compact import text
+from vidsr.models.compact.estimate import SCALE, SHUFFLE, pad
+from vidsr.models.compact.transform import BLOCK, CHANNELS, BlockTransform
+from vidsr.models.compact.unet import Priors, UNet, UNetShape, zero_head
+
+LOW_BANDS = 2
+"""Rows and columns of the lowest frequencies, which take little noise."""
+LOW_KAPPA = 0.25
+MEAN_LEVEL = 0.5
+"""Subtracted from the estimate's pixels, so that the network reads them around zero."""
+
+
+class Condition(NamedTuple):
+    """What the denoiser is told beside the noisy residual."""
+
+    lr: Tensor
+    """[B, 3, h, w], RGB in [0, 1]."""
+    estimate: Tensor
+    """y0, [B, 3, 4h, 4w]."""
+    previous: Tensor
+    """The previous frame's result seen from here, as a residual in units of sigma, [B, 192, h/2, w/2] of the
+    padded picture; zero where it is not trusted."""
+    trust: Tensor
+    """Where it is, [B, 1, h/2, w/2], in [0, 1]."""
+
+
+class DenoiserNet(nn.Module):
+    """Predicts the clean residual from a noisy one."""
+
+    sigma: Tensor
+    kappa: Tensor
+
+    def __init__(self, shape: UNetShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.transform = BlockTransform()
+        self.timesteps = nn.Embedding(NUM_TIMESTEPS + 1, text.WIDTH)
+        nn.init.zeros_(self.timesteps.weight)
+        self.unet = UNet(shape, in_channels=3 * SHUFFLE**2 + 3 * CHANNELS + 1)
+        self.head = zero_head(shape.widths[0], CHANNELS)
+        self.register_buffer("sigma", torch.ones(1, CHANNELS, 1, 1))
+        self.register_buffer("kappa", _kappa(), persistent=False)
+
+    @property
+    def schedule(self) -> ResidualSchedule:
+        """The process whose residuals this network knows."""
+        return ResidualSchedule(kappa=self.kappa)
+
+    def residual(self, image: Tensor, estimate: Tensor) -> Tensor:
+        """Return what `image` has beyond the estimate, both [B, 3, 4h, 4w], as [B, 192, h/2, w/2]."""
+        left: Tensor = self.transform(pad(image - estimate, SCALE).float())
+        return left / self.sigma
+
+    def picture(self, residual: Tensor, estimate: Tensor, *, strength: float = 1.0) -> Tensor:
+        """Add `strength` of a residual to the estimate: [B, 3, 4h, 4w]."""
+        added = self.transform.inverse(residual.float() * self.sigma)
+        return estimate + strength * added[:, :, : estimate.shape[2], : estimate.shape[3]]
+
+    def forward(self, noisy: Tensor, timestep: Tensor, condition: Condition, priors: Priors) -> Tensor:
+        """Predict r0.
+
+        Args:
+            noisy: x_t, [B, 192, h/2, w/2], sides multiples of unet.MULTIPLE.
+            timestep: [B] int64, 1 to NUM_TIMESTEPS.
+            condition: see there.
+            priors: of the estimate's `read`.
+        """
+        # As in Karras et al. 2022: what is known of r0 by its variance alone need not be learnt.
+        scales = self.schedule.preconditioning(timestep)
+        picture = torch.cat(
+            [
+                F.pixel_unshuffle(pad(condition.lr), SHUFFLE),
+                noisy * scales.into,
+                F.pixel_unshuffle(pad(condition.estimate, SCALE) - MEAN_LEVEL, BLOCK),
+                condition.previous,
+                condition.trust,
+            ],
+            dim=1,
+        )
+        steer = text.pool(priors.low, priors.low_mask) + self.timesteps(timestep)
+        features = self.unet(picture, priors, steer)
+        found: Tensor = self.head(features.up).float()
+        return noisy * scales.skip + found * scales.out
+
+
+def _kappa() -> Tensor:
+    """Return the noise of each channel, [1, 192, 1, 1]."""
+    bands = torch.ones(3, BLOCK, BLOCK)
+    bands[:, :LOW_BANDS, :LOW_BANDS] = LOW_KAPPA
+    return bands.reshape(1, CHANNELS, 1, 1)
