@@ -1,6 +1,7 @@
 """The command line: parses, calls, prints. Errors are one line and an exit code (vidsr.errors)."""
 
 import dataclasses
+import io
 import json
 import signal
 import sys
@@ -253,6 +254,10 @@ def _show_help_without_command(context: typer.Context) -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit with the code that vidsr.errors documents."""
+    for stream in (sys.stdout, sys.stderr):
+        # A path may hold bytes that are no text, and a terminal may lack letters: neither is a failure.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
@@ -294,4 +299,5 @@ def _listener(style: str) -> events.Listener:
 
 
 def _dump(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    # In ASCII, which every terminal, pipe and parser takes, also where a path holds bytes that are no text.
+    return json.dumps(value, indent=2, default=str)

@@ -128,8 +128,8 @@ def listener_for(style: str, *, stream: TextIO | None = None) -> Listener:
 
 
 def to_json(event: Event) -> str:
-    """Return the event as one line of JSON, with its name under "event"."""
-    return json.dumps({"event": event.name, **dataclasses.asdict(event)}, ensure_ascii=False)
+    """Return the event as one line of JSON in ASCII, with its name under "event"."""
+    return json.dumps({"event": event.name, **dataclasses.asdict(event)})
 
 
 class WarningLines:

@@ -124,16 +124,27 @@ def memory(folder: Path, repeat: int, seconds: int) -> dict[str, object]:
 
 
 def xpsr_s(folder: Path, repeat: int, seconds: int) -> dict[str, object]:
-    """480x270 to 1920x1080 with the embedded model, default settings, in both number formats."""
+    """480x270 to 1920x1080 with the embedded model: its default, its steps, and both number formats."""
     del seconds
     frames = 32
+    variants: dict[str, dict[str, object]] = {
+        "default, bfloat16": {"dtype": "bfloat16"},
+        "default, float32": {"dtype": "float32"},
+        **{f"{steps} steps, bfloat16": {"dtype": "bfloat16", "steps": steps} for steps in (0, 1, 2, 4)},
+        "4 steps a frame without warm start, bfloat16": {
+            "dtype": "bfloat16",
+            "steps": 4,
+            "warm_start": "false",
+        },
+    }
     clip = make_clip(folder / "xpsr.mp4", size="480x270", rate=16, seconds=2)
 
-    def command(dtype: str) -> Callable[[], list[str]]:
+    def command(settings: dict[str, object]) -> Callable[[], list[str]]:
         where = ["-o", folder / "out.mp4", "--overwrite", "--progress", "none"]
-        return lambda: vidsr("run", clip, *where, "--set", f"restore.dtype={dtype}")
+        chosen = [part for name, value in settings.items() for part in ("--set", f"restore.{name}={value}")]
+        return lambda: vidsr("run", clip, *where, *chosen)
 
-    runs = in_turn({dtype: command(dtype) for dtype in ("bfloat16", "float32")}, repeat)
+    runs = in_turn({name: command(settings) for name, settings in variants.items()}, repeat)
     return {name: summary(results, frames) for name, results in runs.items()}
 
 
@@ -145,7 +156,7 @@ def stages(folder: Path, repeat: int, seconds: int) -> dict[str, object]:
     from vidsr.job.run import plan_only
     from vidsr.media.decode import open_source
     from vidsr.media.encode import SegmentWriter
-    from vidsr.types import Prior, Work
+    from vidsr.types import Frame, Prior, Work
 
     clip = make_clip(folder / "stages.mp4", size="480x270", rate=32, seconds=2)
     built = build.build_stages(config.load(environment={}))
@@ -153,7 +164,7 @@ def stages(folder: Path, repeat: int, seconds: int) -> dict[str, object]:
     restorer = built.restorer.make()
     count = 24
 
-    def decode() -> list[object]:
+    def decode() -> list[Frame]:
         source = open_source(clip, plan.info, plan.frames, linear=True)
         try:
             return list(islice(source.frames(0, count), count))
@@ -161,8 +172,17 @@ def stages(folder: Path, repeat: int, seconds: int) -> dict[str, object]:
             source.close()
 
     decoded = decode()
-    works = [Work(part_index=0, frame=frame, prior=Prior(), carry=None, seed=0) for frame in decoded]
-    restored = [done.frame for done in restorer.step(works)]
+
+    def restore() -> list[Frame]:
+        carry, made = None, []
+        for frame in decoded:
+            work = Work(part_index=0, frame=frame, prior=Prior(), carry=carry, seed=0)
+            (done,) = restorer.step([work])
+            carry = done.carry
+            made.append(done.frame)
+        return made
+
+    restored = restore()
 
     def encode() -> None:
         writer = SegmentWriter(folder / "segment.mkv", settings=built.encode, output=plan.output)
@@ -170,7 +190,7 @@ def stages(folder: Path, repeat: int, seconds: int) -> dict[str, object]:
             writer.write(frame)
         writer.close()
 
-    timed = {"decode": decode, "restore": lambda: restorer.step(works), "encode": encode}
+    timed = {"decode": decode, "restore": restore, "encode": encode}
     return {name: spread([count / wall(stage) for _ in range(repeat)]) for name, stage in timed.items()}
 
 

@@ -67,7 +67,11 @@ CASES = {
     "output in no folder": (["run", "clip.mp4", *BICUBIC, "-o", "nowhere/out.mp4"], 5, "nowhere"),
     "output is a folder": (["run", "clip.mp4", *BICUBIC, "-o", "folder.mp4"], 5, "folder"),
     "missing priors": (["run", "clip.mp4", "--restorer", "bicubic", "--priors", "none.yaml"], 2, "none.yaml"),
-    "diffusion of an estimate": (["run", "clip.mp4", "--set", "restore.steps=2"], 2, "restore.steps"),
+    "strength without steps": (
+        ["run", "clip.mp4", "--set", "restore.steps=0", "--set", "restore.strength=0.5"],
+        2,
+        "restore.steps",
+    ),
     "steps of bicubic": (
         ["run", "clip.mp4", *BICUBIC, "--set", "restore.steps=2"],
         2,

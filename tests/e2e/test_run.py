@@ -19,10 +19,10 @@ from tests import corpus
 from tests.fakes import CountingCaptioner
 from vidsr import build, config, events
 from vidsr.caption.file import write_priors
-from vidsr.errors import OutputExistsError, VerificationError
+from vidsr.errors import ConfigError, OutputExistsError, VerificationError
 from vidsr.job.job import Job, Stages
 from vidsr.job.run import run
-from vidsr.types import Prior
+from vidsr.types import Prior, Shot
 
 OVERRIDES = {
     "restore.restorer": "bicubic",
@@ -178,6 +178,19 @@ def test_an_edited_prior_makes_the_parts_of_its_shot_again_and_no_others(
     report = run(job, edited)
     parts_of_the_shot = -(-(shots[1].stop - shots[1].start) // OVERRIDES["plan.part_frames"])
     assert report.num_parts - report.num_parts_reused == parts_of_the_shot
+
+
+def test_priors_of_shots_that_the_video_lacks_are_refused_before_any_work(clip: Path, tmp_path: Path) -> None:
+    file = tmp_path / "priors.yaml"
+    shots = vidsr.plan(clip, overrides=OVERRIDES).shots
+    surplus = Shot(index=len(shots), start=shots[-1].stop, stop=shots[-1].stop + 9)
+    write_priors(file, [*shots, surplus], [Prior() for _ in (*shots, surplus)])
+    stages = stages_for(**{"caption.captioner": "file", "caption.file": str(file)})
+    seen: list[events.Event] = []
+    with pytest.raises(ConfigError, match=r"priors\.yaml: shot 4 is not in the video, which has 4 shots"):
+        run(Job(input=clip, output=tmp_path / "out.mp4"), stages, on_event=seen.append)
+    assert not any(isinstance(event, events.Captioned | events.Restored) for event in seen)
+    assert not (tmp_path / "out.mp4").exists()
 
 
 def test_an_output_that_is_there_is_replaced_only_when_asked(clip: Path, tmp_path: Path) -> None:

@@ -101,8 +101,15 @@ def test_a_mistake_is_named_with_file_and_shot(written: Path, old: str, new: str
 
 
 def test_a_shot_that_the_video_lacks_is_refused(written: Path) -> None:
-    with pytest.raises(ConfigError, match=r"shot 1: the video has 1; make the file anew"):
+    says = r"priors\.yaml: shot 1 is not in the video, which has 1 shot, .*make the file anew"
+    with pytest.raises(ConfigError, match=says):
         read_priors(written, SHOTS[:1])
+    with pytest.raises(ConfigError, match=says):
+        FileCaptioner(written).check(SHOTS[:1])
+
+
+def test_the_shots_of_the_file_are_accepted(written: Path) -> None:
+    FileCaptioner(written).check(SHOTS)
 
 
 @pytest.mark.parametrize("text", ["", "nothing: here\n", "just words\n"])

@@ -194,3 +194,14 @@ def test_the_constraint_vanishes_only_where_features_show_the_clean_picture() ->
                 layer.bias.zero_()
         assert float(heads(features, clean, transform)) == 0
         assert float(heads(features, clean + 0.5, transform)) > 0.1
+
+
+def test_a_picture_alone_is_what_it_is_in_a_batch() -> None:
+    """One picture takes FiLM folded into the weights, several take it as it is written."""
+    network, lr = _trained(), _random(3, 3, 16, 24)
+    texts = ("strong noise", "no blur", "")
+    with torch.no_grad():
+        together = network(lr, _read(network, *texts)).image
+        for row, words in enumerate(texts):
+            alone = network(lr[row : row + 1], _read(network, words)).image
+            torch.testing.assert_close(alone[0], together[row], atol=1e-4, rtol=1e-4)

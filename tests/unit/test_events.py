@@ -43,6 +43,13 @@ def test_json_is_one_object_a_line_with_every_field() -> None:
     assert lines[3]["prior"]["low_level"] == "strong noise"
 
 
+def test_json_is_ascii_and_gives_any_path_back() -> None:
+    path = "café \udcff.mp4"  # a byte that is no UTF-8, as Python has it
+    text = events.to_json(events.Finished(output=path, seconds=1.0))
+    assert text.isascii()
+    assert json.loads(text)["output"] == path
+
+
 def test_plain_lines_say_what_a_person_needs() -> None:
     stream = io.StringIO()
     listen = events.listener_for("plain", stream=stream)

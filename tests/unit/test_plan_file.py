@@ -103,6 +103,13 @@ def test_a_plan_is_the_same_after_writing_and_reading(tmp_path: Path) -> None:
         np.testing.assert_array_equal(got, wanted)
 
 
+def test_a_path_of_bytes_that_are_no_text_is_kept(tmp_path: Path) -> None:
+    plan = make_plan(table(1))
+    odd = replace(plan, input=replace(plan.input, path="caf\udce9 \udcff.mp4"))
+    plan_file.write(tmp_path / "plan.json", odd)
+    assert plan_file.read(tmp_path / "plan.json").input == odd.input
+
+
 def test_times_that_were_mended_keep_their_source() -> None:
     frames = table(3)
     source_pts = np.array([NO_PTS, 7, 7], dtype=np.int64)

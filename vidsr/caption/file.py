@@ -54,6 +54,14 @@ class FileCaptioner:
         self._path = path
         self._entries = _read_entries(path)
 
+    def check(self, shots: Sequence[Shot]) -> None:
+        """Hold the file's shots against those of the video.
+
+        Raises:
+            ConfigError: the file lacks a shot, bounds one differently, or has one that is not in the video.
+        """
+        _priors_of(shots, self._entries, self._path)
+
     def caption(self, shot: Shot, pictures: Sequence[NDArray[np.uint8]]) -> Prior:
         """Return the prior that the file has for `shot`.
 
@@ -100,11 +108,16 @@ def read_priors(path: Path, shots: Sequence[Shot]) -> tuple[Prior, ...]:
         ConfigError: the file cannot be read, an entry has an unknown key or a wrong type, or the shots of
             the file are not `shots`. The message names the file and the shot.
     """
-    entries = _read_entries(path)
+    return _priors_of(shots, _read_entries(path), path)
+
+
+def _priors_of(shots: Sequence[Shot], entries: Mapping[int, _Entry], path: Path) -> tuple[Prior, ...]:
     priors = tuple(_prior_of(shot, entries, path) for shot in shots)
     if surplus := sorted(set(entries) - {shot.index for shot in shots}):
+        num_shots = "1 shot" if len(shots) == 1 else f"{len(shots)} shots"
         msg = (
-            f"{path}: shot {surplus[0]}: the video has {len(shots)}; make the file anew with `vidsr caption`"
+            f"{path}: shot {surplus[0]} is not in the video, which has {num_shots}, counted from 0; remove "
+            "it or make the file anew with `vidsr caption`"
         )
         raise ConfigError(msg)
     return priors

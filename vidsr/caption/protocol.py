@@ -1,7 +1,7 @@
 """What every captioner offers."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,5 +40,20 @@ class Captioner(Protocol):
 
         Raises:
             ConfigError: what it was told to say does not fit this shot.
+        """
+        ...
+
+
+@runtime_checkable
+class InformedCaptioner(Captioner, Protocol):
+    """A captioner that was told of the shots beforehand, and perhaps of others than the video has."""
+
+    def check(self, shots: Sequence[Shot]) -> None:
+        """Refuse the shots of the video, all of them in order, if they are not those it was told of.
+
+        Called once, before `caption`.
+
+        Raises:
+            ConfigError: naming a shot that only one side has.
         """
         ...

@@ -29,12 +29,15 @@ _PLAIN = ("config", "weights", "seed", "versions", "decode_errors", "repairs", "
 
 
 def to_json(plan: Plan) -> str:
-    """Return the plan as JSON text, the same for the same plan."""
+    """Return the plan as JSON text in ASCII, the same for the same plan.
+
+    A path may hold bytes that are no text; they stand in it as Python has them, as escaped surrogates.
+    """
     tree: dict[str, Any] = {"format": FORMAT_VERSION}
     tree |= {name: adapter.dump_python(getattr(plan, name), mode="json") for name, adapter in _VALUES.items()}
     tree |= {name: getattr(plan, name) for name in _PLAIN}
     tree["frames"] = _columns(plan.frames)
-    return json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(tree, separators=(",", ":"))
 
 
 def from_json(text: str, *, where: str) -> Plan:

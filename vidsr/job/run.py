@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vidsr import events
 from vidsr.caption.file import read_priors, write_priors
+from vidsr.caption.protocol import InformedCaptioner
 from vidsr.job import plan_file
 from vidsr.job.describe import describe_shot
 from vidsr.job.job import Job, Report, Stages
@@ -129,6 +130,8 @@ def _describe(prepared: _Prepared, stages: Stages, on_event: events.Listener) ->
 
 
 def _caption_all(plan: Plan, source: Path, stages: Stages, on_event: events.Listener) -> Iterator[Prior]:
+    if isinstance(stages.captioner, InformedCaptioner):
+        stages.captioner.check(plan.shots)
     with open_sampler(source, plan.info, plan.frames) as sampler:
         for shot in plan.shots:
             prior = describe_shot(shot, captioner=stages.captioner, sample=sampler.pictures)

@@ -50,7 +50,8 @@ def content_key(part: Part, prior: Prior) -> str:
 
 def _digest(value: Any) -> str:  # noqa: ANN401  # any JSON-able value
     text = json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    # A path in the configuration may hold bytes that are no text.
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 class WorkFolder:

@@ -105,15 +105,15 @@ class DenoiserTask:
     ) -> Losses:
         with self._autocast():
             perceptual = self._perceptual(*at_random_phase(image, target, draw)).float().mean()
+        settings, policy = self._settings, self._policy
         change = ((image - previous.image).abs() * previous.inside).mean()
         parts = {
             "residual": residual,
-            "charbonnier": charbonnier(image, target),
+            "charbonnier": charbonnier(image, target, epsilon=settings.charbonnier_epsilon),
             "perceptual": perceptual,
             "lattice": lattice(image, target),
             "temporal": change,
         }
-        settings, policy = self._settings, self._policy
         total = (
             policy.residual_weight * residual
             + PIXEL_WEIGHT * parts["charbonnier"]

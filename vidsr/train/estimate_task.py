@@ -48,7 +48,9 @@ class EstimateTask:
             estimate = self.network(lr, read_priors(self.network, batch))
             constraint = self.helpers(estimate.features, batch.target, self.network.transform)
         parts: dict[str, Tensor] = {
-            "charbonnier": charbonnier(estimate.image, batch.target),
+            "charbonnier": charbonnier(
+                estimate.image, batch.target, epsilon=self._settings.charbonnier_epsilon
+            ),
             "constraint": constraint,
         }
         total = parts["charbonnier"] + self._settings.constraint_weight * constraint

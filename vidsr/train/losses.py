@@ -6,12 +6,14 @@ from torch import Tensor
 from vidsr.models.compact.transform import BLOCK
 from vidsr.train.draw import Draw
 
-CHARBONNIER_EPSILON = 1e-3
 
+def charbonnier(image: Tensor, target: Tensor, *, epsilon: float) -> Tensor:
+    """Return the mean of sqrt(d^2 + eps^2) (Charbonnier 1994): L1 with a smooth bottom.
 
-def charbonnier(image: Tensor, target: Tensor) -> Tensor:
-    """Return the mean of sqrt(d^2 + eps^2) (Charbonnier 1994): L1 with a smooth bottom."""
-    return torch.sqrt((image - target) ** 2 + CHARBONNIER_EPSILON**2).mean()
+    Errors below `epsilon` count by their square: the mean of what may be there is sought, as PSNR wants it;
+    above it the median.
+    """
+    return torch.sqrt((image - target) ** 2 + epsilon**2).mean()
 
 
 def at_random_phase(image: Tensor, target: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:

@@ -79,6 +79,7 @@ class TrainSettings:
     learning_rate: float
     warmup_steps: int
     ema_decay: float
+    charbonnier_epsilon: float
     constraint_weight: float
     perceptual_weight: float
     diffusion: DiffusionPolicy | None

@@ -82,16 +82,14 @@ class DenoiserNet(nn.Module):
         """
         # As in Karras et al. 2022: what is known of r0 by its variance alone need not be learnt.
         scales = self.schedule.preconditioning(timestep)
-        picture = torch.cat(
-            [
-                F.pixel_unshuffle(pad(condition.lr), SHUFFLE),
-                noisy * scales.into,
-                F.pixel_unshuffle(pad(condition.estimate, SCALE) - MEAN_LEVEL, BLOCK),
-                condition.previous,
-                condition.trust,
-            ],
-            dim=1,
+        parts = (
+            F.pixel_unshuffle(pad(condition.lr), SHUFFLE),
+            noisy * scales.into,
+            F.pixel_unshuffle(pad(condition.estimate, SCALE) - MEAN_LEVEL, BLOCK),
+            condition.previous,
+            condition.trust,
         )
+        picture = torch.cat([part.to(self.head.weight.dtype) for part in parts], dim=1)
         steer = text.pool(priors.low, priors.low_mask) + self.timesteps(timestep)
         features = self.unet(picture, priors, steer)
         found: Tensor = self.head(features.up).float()
