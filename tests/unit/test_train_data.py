@@ -1,6 +1,7 @@
 """Packs, samples and captions of the training."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,7 +18,7 @@ from tests.photographs import make_pack, make_picture
 from vidsr.degradation_words import Degradation, describe
 from vidsr.errors import ConfigError, InputError
 from vidsr.models.compact.estimate import enlarge
-from vidsr.train.data import SampleMaker, caption_and_target, load_pack
+from vidsr.train.data import Photograph, SampleMaker, Tile, caption_and_target, load_pack
 from vidsr.train.degradation import Degraded
 from vidsr.train.draw import Draw
 from vidsr.train.held_out import HeldOut, difference_hash, read_held_out
@@ -38,8 +40,12 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+def _photograph(pixels: NDArray[np.uint8]) -> Photograph:
+    return Photograph(torch.from_numpy(pixels).permute(2, 0, 1), [])
+
+
 def _maker(captions: CaptionPolicy = PLAIN, seed: int = 1) -> SampleMaker:
-    pictures = [torch.from_numpy(np.array(make_picture(number))).permute(2, 0, 1) for number in range(2)]
+    pictures = [_photograph(np.array(make_picture(number))) for number in range(2)]
     return SampleMaker(
         pictures=pictures,
         sets=[read_degradation(CONFIGS / "train" / "degradation" / "light.yaml")],
@@ -68,8 +74,37 @@ def _degraded() -> tuple[Tensor, Degraded]:
 def test_a_pack_gives_its_pictures(tmp_path: Path) -> None:
     pack = make_pack(tmp_path / "pack", make_picture(1), make_picture(2))
     pictures = load_pack(pack, held_out=HeldOut())
-    assert [picture.shape for picture in pictures] == [(3, 80, 112)] * 2
-    np.testing.assert_array_equal(pictures[1].permute(1, 2, 0).numpy(), np.array(make_picture(2)))
+    assert [picture.pixels.shape for picture in pictures] == [(3, 80, 112)] * 2
+    np.testing.assert_array_equal(pictures[1].pixels.permute(1, 2, 0).numpy(), np.array(make_picture(2)))
+
+
+def test_a_crop_has_the_tags_of_the_tile_it_lies_in() -> None:
+    tiles = [Tile(0, 0, 64, ["dog"]), Tile(0, 64, 64, ["snow", "tree"]), Tile(0, 128, 64, [])]
+    picture = Photograph(torch.zeros(3, 64, 192), tiles)
+    assert picture.tags_at(32, 20) == ["dog"]
+    assert picture.tags_at(32, 110) == ["snow", "tree"]
+    assert picture.tags_at(0, 192) == []
+
+
+def test_tags_are_told_half_of_the_time_and_to_the_denoiser_alone() -> None:
+    picture = _photograph(np.array(make_picture(1, 144, 160)))._replace(tiles=[Tile(0, 0, 144, ["a dog"])])
+    maker = replace(_maker(), pictures=[picture])
+    assert {maker.sample(0, position).high_level for position in range(10)} == {""}
+    settings = replace(DIFFUSION, negative_probability=0.0)
+    told = [replace(maker, diffusion=settings).sample(0, position).high_level for position in range(40)]
+    assert set(told) == {"", "a dog"}
+    assert 10 <= told.count("a dog") <= 30
+
+
+def test_tags_are_read_with_the_pack_and_rubbish_is_refused(tmp_path: Path) -> None:
+    pack = make_pack(tmp_path / "pack", make_picture(1))
+    name = json.loads((pack / "manifest.json").read_text())["pictures"][0]["file"]
+    tile = {"top": 0, "left": 0, "size": 64, "tags": ["dog"]}
+    (pack / "tags.json").write_text(json.dumps({name: [tile]}))
+    assert load_pack(pack, held_out=HeldOut())[0].tiles == [Tile(0, 0, 64, ["dog"])]
+    (pack / "tags.json").write_text("[1]")
+    with pytest.raises(InputError, match=r"tags\.json: not the tags of a pack"):
+        load_pack(pack, held_out=HeldOut())
 
 
 def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
@@ -124,7 +159,7 @@ def test_a_file_that_is_no_list_is_refused(tmp_path: Path) -> None:
 
 def test_a_picture_smaller_than_a_crop_is_refused() -> None:
     with pytest.raises(InputError, match="picture 1 of the pack is 64x60: smaller than crop, 64"):
-        replace(_maker(), pictures=[torch.zeros(3, 64, 64), torch.zeros(3, 60, 64)])
+        replace(_maker(), pictures=[Photograph(torch.zeros(3, side, 64), []) for side in (64, 60)])
 
 
 def test_a_sample_depends_on_seed_step_and_position_alone() -> None:
@@ -142,7 +177,9 @@ def test_crops_start_at_multiples_of_four_and_come_in_all_orientations() -> None
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     picture = torch.stack([rows, columns, 0 * rows]).to(torch.uint8)
     maker = replace(
-        _maker(), pictures=[picture], sets=[read_degradation(CONFIGS / "train/degradation/bicubic.yaml")]
+        _maker(),
+        pictures=[Photograph(picture, [])],
+        sets=[read_degradation(CONFIGS / "train/degradation/bicubic.yaml")],
     )
     orientations = set()
     for position in range(40):
@@ -210,7 +247,7 @@ def test_of_several_crops_the_one_with_detail_is_taken() -> None:
     def detail(choices: int) -> float:
         maker = replace(
             _maker(),
-            pictures=[picture],
+            pictures=[Photograph(picture, [])],
             crop_choices=choices,
             sets=[read_degradation(CONFIGS / "train/degradation/bicubic.yaml")],
         )
@@ -258,7 +295,7 @@ def test_the_flow_that_is_given_errs_by_as_much_as_is_asked() -> None:
 
 
 def test_a_batch_for_diffusion_says_which_samples_have_a_frame_before() -> None:
-    wide = [torch.from_numpy(np.array(make_picture(1, 144, 160))).permute(2, 0, 1)]
+    wide = [_photograph(np.array(make_picture(1, 144, 160)))]
     maker = replace(_maker(), pictures=wide, diffusion=DIFFUSION)
     samples = [maker.sample(0, position) for position in range(16)]
     batch = maker.batch(0, range(16))

@@ -124,7 +124,7 @@ class CompactRestorer:
                 cast_parameters(network, dtype)
         self._estimate = model.estimate
         self._denoiser = model.denoiser
-        self._read: tuple[Prior, Priors, Priors] | None = None
+        self._read: tuple[Prior, tuple[Priors, Priors, Priors]] | None = None
 
     @classmethod
     def load(cls, path: Path, settings: CompactSettings) -> Self:
@@ -168,8 +168,8 @@ class CompactRestorer:
         settings = self._settings
         lr = torch.from_numpy(pixels.astype(np.float32) / top)[None].to(settings.device)
         lr = lr.contiguous(memory_format=torch.channels_last)
-        priors, negative = self._priors(prior)
-        image = self._estimate(lr, priors).image
+        plain, priors, negative = self._priors(prior)
+        image = self._estimate(lr, plain).image
         after: DiffusionCarry | None = None
         if self._denoiser is not None and settings.steps:
             seen = np.rint(pixels / (top / 255)).astype(np.uint8)
@@ -221,13 +221,18 @@ class CompactRestorer:
             schedule=denoiser.schedule,
         )
 
-    def _priors(self, prior: Prior) -> tuple[Priors, Priors]:
-        """Return the prior as the networks read it, and the one that guidance leads away from."""
+    def _priors(self, prior: Prior) -> tuple[Priors, Priors, Priors]:
+        """Return the prior as the estimate reads it, as the denoiser does, and what guidance leads away from.
+
+        The estimate was trained without content, so it is told none.
+        """
         # The prior is the same for all frames of a shot: its text is read once.
         if self._read is None or self._read[0] != prior:
             low = known_phrases(prior.low_level)
-            self._read = (prior, self._encode("", low), self._encode(NEGATIVE_HIGH_LEVEL, low))
-        return self._read[1:]
+            contents = ("", prior.high_level, NEGATIVE_HIGH_LEVEL)
+            plain, wanted, unwanted = (self._encode(content, low) for content in contents)
+            self._read = (prior, (plain, wanted, unwanted))
+        return self._read[1]
 
     def _encode(self, high: str, low: str) -> Priors:
         device = self._settings.device

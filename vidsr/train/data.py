@@ -28,6 +28,7 @@ from vidsr.train.kernels import filter_picture
 from vidsr.train.motion import margin_of, move
 from vidsr.train.settings import CaptionPolicy, DiffusionPolicy, MotionPolicy
 
+TAG_DROPOUT = 0.5
 ALIGNMENT = 4
 """Crops start at multiples of this, so the 8x8 lattice of the block transform never sits at one place."""
 
@@ -80,8 +81,35 @@ class Batch(NamedTuple):
         return self._replace(lr=self.lr.to(device), target=self.target.to(device), previous=previous)
 
 
-def load_pack(folder: Path, *, held_out: HeldOut) -> list[Tensor]:
-    """Read the photographs of a pack as uint8 [3, H, W].
+class Tile(NamedTuple):
+    """A square of a photograph and what a classifier sees there."""
+
+    top: int
+    left: int
+    size: int
+    tags: list[str]
+
+
+class Photograph(NamedTuple):
+    """One picture of a pack."""
+
+    pixels: Tensor
+    """uint8 [3, H, W]."""
+    tiles: list[Tile]
+    """Empty where the pack has no tags."""
+
+    def tags_at(self, row: float, column: float) -> list[str]:
+        """Return the tags of the tile whose centre is nearest."""
+        if not self.tiles:
+            return []
+        return min(
+            self.tiles,
+            key=lambda tile: math.hypot(tile.top + tile.size / 2 - row, tile.left + tile.size / 2 - column),
+        ).tags
+
+
+def load_pack(folder: Path, *, held_out: HeldOut) -> list[Photograph]:
+    """Read the photographs of a pack, with the tags of tools/tag_pack.py where there are any.
 
     Raises:
         InputError: there is no pack, or a picture is not the one its manifest names.
@@ -92,6 +120,7 @@ def load_pack(folder: Path, *, held_out: HeldOut) -> list[Tensor]:
     except (OSError, ValueError) as error:
         msg = f"{folder}: holds no manifest.json; make the pack with tools/collect_photographs.py"
         raise InputError(msg) from error
+    tags = _read_tags(folder / "tags.json")
     pictures = []
     for entry in manifest["pictures"]:
         path = folder / entry["file"]
@@ -105,15 +134,27 @@ def load_pack(folder: Path, *, held_out: HeldOut) -> list[Tensor]:
                 msg = f"{path}: is held out for evaluation, or near to what is; take it out of the pack"
                 raise ConfigError(msg)
             pixels = np.array(image.convert("RGB"))
-        pictures.append(torch.from_numpy(pixels).permute(2, 0, 1).contiguous())
+        planes = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+        pictures.append(Photograph(planes, tags.get(entry["file"], [])))
     return pictures
+
+
+def _read_tags(path: Path) -> dict[str, list[Tile]]:
+    if not path.exists():
+        return {}
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+        return {name: [Tile(**tile) for tile in tiles] for name, tiles in tree.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        msg = f"{path}: not the tags of a pack ({type(error).__name__}); make them with tools/tag_pack.py"
+        raise InputError(msg) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SampleMaker:
     """Makes any sample of a run."""
 
-    pictures: Sequence[Tensor]
+    pictures: Sequence[Photograph]
     sets: Sequence[DegradationSet]
     shares: Sequence[float]
     captions: CaptionPolicy
@@ -126,7 +167,7 @@ class SampleMaker:
         """Refuse pictures that no crop can be cut from."""
         side = self.crop + (0 if self.diffusion is None else 2 * margin_of(self.diffusion.motion))
         for number, picture in enumerate(self.pictures):
-            height, width = picture.shape[1:]
+            height, width = picture.pixels.shape[1:]
             if min(height, width) < side:
                 what = "crop" if side == self.crop else "crop and motion"
                 msg = f"picture {number} of the pack is {width}x{height}: smaller than {what}, {side}"
@@ -138,22 +179,29 @@ class SampleMaker:
         policy = self.diffusion
         if policy is not None and draw.chance(policy.previous_probability):
             return self._moving(draw, policy.motion)
-        clean = self._crop(draw, margin=0)
+        clean, tags = self._crop(draw, margin=0)
         degraded = degrade(clean, draw, self.sets[draw.pick(self.shares)])
         if policy is not None and draw.chance(policy.negative_probability):
             low_level = describe(degraded.truth)
             return Sample(degraded.lr, enlarge(degraded.lr[None])[0], low_level, NEGATIVE_HIGH_LEVEL)
-        return caption_and_target(clean, degraded, self.captions, draw)
+        sample = caption_and_target(clean, degraded, self.captions, draw)
+        return sample._replace(high_level=self._content(tags, draw))
 
     def _moving(self, draw: Draw, motion: MotionPolicy) -> Sample:
         """Make a sample with the frame before it: both are degraded alike but for their noise."""
-        square = self._crop(draw, margin=margin_of(motion))
+        square, tags = self._crop(draw, margin=margin_of(motion))
         pair = move(square, self.crop, motion, draw)
         settings, number = self.sets[draw.pick(self.shares)], draw.integer(2**31)
         grains = [Draw(number, frame) for frame in range(2)]
         previous, degraded = degrade_clip([pair.previous, pair.clean], draw, settings, grains=grains)
         sample = caption_and_target(pair.clean, degraded, self.captions, draw)
-        return sample._replace(previous=Previous(previous.lr, pair.flow, pair.inside))
+        return sample._replace(
+            previous=Previous(previous.lr, pair.flow, pair.inside), high_level=self._content(tags, draw)
+        )
+
+    def _content(self, tags: list[str], draw: Draw) -> str:
+        """Return the high-level prior: half of the time nothing, so that it is no crutch."""
+        return "" if self.diffusion is None or draw.chance(TAG_DROPOUT) else ", ".join(tags)
 
     def batch(self, step: int, positions: Sequence[int]) -> Batch:
         """Make the samples at `positions` of the batch of `step`."""
@@ -171,20 +219,19 @@ class SampleMaker:
             previous,
         )
 
-    def _crop(self, draw: Draw, *, margin: int) -> Tensor:
-        """Return a square of the crop's side and `margin` pixels around it."""
+    def _crop(self, draw: Draw, *, margin: int) -> tuple[Tensor, list[str]]:
+        """Return a square of the crop's side and `margin` pixels around it, and its tags."""
         # Half of all photographs is sky and blur, where nothing can be learnt that bicubic does not know.
         choices = (
             _cut(self._picture(draw), self.crop + 2 * margin, draw)
             for _ in range(1 + draw.integer(self.crop_choices))
         )
-        return _turned(max(choices, key=_detail), draw)
+        square, tags = max(choices, key=lambda choice: _detail(choice[0]))
+        return _turned(square, draw), tags
 
-    def _picture(self, draw: Draw) -> Tensor:
+    def _picture(self, draw: Draw) -> Photograph:
         # By area, so that every square metre of photograph is as likely as any other.
-        return self.pictures[
-            draw.pick([float(picture.shape[1] * picture.shape[2]) for picture in self.pictures])
-        ]
+        return self.pictures[draw.pick([float(picture.pixels[0].numel()) for picture in self.pictures])]
 
 
 class BatchStream(Dataset[Batch]):
@@ -264,12 +311,13 @@ def _blurred(clean: Tensor, *, sigma: float) -> Tensor:
     return filter_picture(clean[None], kernel / kernel.sum())[0]
 
 
-def _cut(picture: Tensor, size: int, draw: Draw) -> Tensor:
-    """Cut a random square, [3, size, size]."""
-    height, width = picture.shape[1:]
+def _cut(picture: Photograph, size: int, draw: Draw) -> tuple[Tensor, list[str]]:
+    """Cut a random square, [3, size, size]; return it with its tags."""
+    height, width = picture.pixels.shape[1:]
     top = ALIGNMENT * draw.integer((height - size) // ALIGNMENT + 1)
     left = ALIGNMENT * draw.integer((width - size) // ALIGNMENT + 1)
-    return picture[:, top : top + size, left : left + size]
+    square = picture.pixels[:, top : top + size, left : left + size]
+    return square, picture.tags_at(top + size / 2, left + size / 2)
 
 
 def _detail(square: Tensor) -> float:

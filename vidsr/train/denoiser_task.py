@@ -5,6 +5,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from vidsr.degradation_words import NEGATIVE_HIGH_LEVEL
 from vidsr.diffusion.schedule import TIMESTEPS, WARM_TIMESTEPS
 from vidsr.errors import ConfigError
 from vidsr.models.compact.denoiser import Condition, DenoiserNet
@@ -72,9 +73,11 @@ class DenoiserTask:
         squares: list[Tensor] = []
         for number in range(SIGMA_BATCHES):
             batch = maker.batch(SIGMA_STEP + number, range(self._settings.batch_size)).to(self._device)
-            is_plain = torch.tensor([high == "" for high in batch.high_level], device=self._device)
+            is_plain = torch.tensor(
+                [high != NEGATIVE_HIGH_LEVEL for high in batch.high_level], device=self._device
+            )
             with self._autocast():
-                estimate = self._estimate(batch.lr, read_priors(self._estimate, batch)).image
+                estimate = self._estimate(batch.lr, self._plain_priors(batch)).image
             left = self.network.transform((batch.target - estimate).float())[is_plain]
             squares.append(left.square().mean((0, 2, 3)))
         self.network.sigma.copy_(
@@ -87,7 +90,7 @@ class DenoiserTask:
         lr = batch.lr.contiguous(memory_format=torch.channels_last)
         with torch.no_grad(), self._autocast():
             priors = read_priors(self._estimate, batch)
-            estimate = self._estimate(lr, priors).image
+            estimate = self._estimate(lr, self._plain_priors(batch)).image
             previous = self._previous(batch, estimate, draw)
         clean = network.residual(batch.target, estimate)
         noise = draw.normal(*clean.shape).to(self._device)
@@ -153,7 +156,7 @@ class DenoiserTask:
             high_level=[batch.high_level[row] for row in rows],
         )
         priors = read_priors(self._estimate, texts)
-        estimate = self._estimate(before.lr, priors).image
+        estimate = self._estimate(before.lr, self._plain_priors(texts)).image
         return one_step(self.network, before.lr, estimate, priors, draw)
 
     @torch.no_grad()
@@ -163,7 +166,7 @@ class DenoiserTask:
         scores: dict[str, list[float]] = {}
         for batch in validation_batches(maker, self._settings.batch_size, self._device):
             priors = read_priors(self._estimate, batch)
-            estimate = self._estimate(batch.lr, priors).image
+            estimate = self._estimate(batch.lr, self._plain_priors(batch)).image
             full = one_step(network, batch.lr, estimate, priors, Draw(0))
             pictures = {"bicubic": enlarge(batch.lr), "estimate": estimate, "half": (estimate + full) / 2}
             for name, images in {**pictures, "full": full}.items():
@@ -181,6 +184,10 @@ class DenoiserTask:
             strength=self._policy.best_strength,
         )
         return CompactModel(self._estimate, cast(DenoiserNet, average)), info
+
+    def _plain_priors(self, batch: Batch) -> Priors:
+        """Read the priors as the estimate knows them: it was trained without content."""
+        return read_priors(self._estimate, batch._replace(high_level=[""] * len(batch.high_level)))
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self._device, torch.bfloat16, enabled=has_fast_bfloat16(self._device))
