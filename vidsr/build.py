@@ -11,7 +11,8 @@ from vidsr.caption.file import FileCaptioner
 from vidsr.caption.none import NoCaptioner
 from vidsr.caption.protocol import Captioner
 from vidsr.config import CaptionConfig, JobConfig, RestoreConfig
-from vidsr.errors import ConfigError
+from vidsr.errors import ConfigError, MissingWeightsError
+from vidsr.files import sha256_of
 from vidsr.job.job import Stages
 from vidsr.media.encode import EncodeSettings
 from vidsr.restore.bicubic import BicubicRestorer
@@ -27,14 +28,15 @@ def build_stages(job_config: JobConfig) -> Stages:
         MachineError: a device, codec or weights that are not there.
     """
     restore, facts = RESTORERS[job_config.restore.restorer](job_config.restore)
-    resolved = job_config.model_copy(update={"restore": restore})
+    caption, captioner = CAPTIONERS[job_config.caption.captioner](job_config.caption)
+    resolved = job_config.model_copy(update={"restore": restore, "caption": caption})
     return Stages(
         config=resolved.plain(),
         seed=resolved.seed,
         part_frames=resolved.plan.part_frames,
         batch_parts=restore.batch_parts,
         make_detector=functools.partial(_make_detector, resolved),
-        captioner=CAPTIONERS[resolved.caption.captioner](resolved.caption),
+        captioner=captioner,
         restorer=facts,
         encode=EncodeSettings(**resolved.encode.model_dump()),
     )
@@ -46,26 +48,37 @@ def _make_detector(config: JobConfig) -> ShotDetector:
     return ContentShots(threshold=config.plan.cut_threshold)
 
 
-def _measured(config: CaptionConfig) -> Captioner:
+def _measured(config: CaptionConfig) -> tuple[CaptionConfig, Captioner]:
     # OpenCV takes a fifth of a second to import: only who measures pays for it.
     from vidsr.caption.measured import MeasuredCaptioner
 
-    return MeasuredCaptioner(frames_per_shot=config.frames_per_shot)
+    if config.tags is None:
+        return config, MeasuredCaptioner(frames_per_shot=config.frames_per_shot)
+    # And torch two seconds: only who wants tags pays for that.
+    from vidsr.caption.tags import Tagger
+
+    path = Path(config.tags)
+    tagger = Tagger.load(path)
+    digest = sha256_of(path)
+    if config.tags_sha256 not in {None, digest}:
+        msg = f"{path}: its SHA-256 is {digest}, but caption.tags_sha256 asks for {config.tags_sha256}"
+        raise MissingWeightsError(msg)
+    captioner = MeasuredCaptioner(frames_per_shot=config.frames_per_shot, tags_of=tagger.tags)
+    return config.model_copy(update={"tags_sha256": digest}), captioner
 
 
-def _file(config: CaptionConfig) -> Captioner:
+def _file(config: CaptionConfig) -> tuple[CaptionConfig, Captioner]:
     if config.file is None:
         msg = "caption.captioner=file needs caption.file, or --priors FILE"
         raise ConfigError(msg)
-    return FileCaptioner(Path(config.file))
+    return config, FileCaptioner(Path(config.file))
 
 
-def _none(config: CaptionConfig) -> Captioner:
-    del config
-    return NoCaptioner()
+def _none(config: CaptionConfig) -> tuple[CaptionConfig, Captioner]:
+    return config, NoCaptioner()
 
 
-CAPTIONERS: dict[str, Callable[[CaptionConfig], Captioner]] = {
+CAPTIONERS: dict[str, Callable[[CaptionConfig], tuple[CaptionConfig, Captioner]]] = {
     "measured": _measured,
     "file": _file,
     "none": _none,

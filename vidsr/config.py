@@ -62,6 +62,31 @@ class CaptionConfig(_Section):
     file: str | None = Field(
         None, description="The YAML with priors; needed by, and only by, the captioner file."
     )
+    tags: str | None = Field(
+        None,
+        description="A classifier of tools/fetch_tag_weights.py, for measured: its tags say what is seen.",
+    )
+    tags_sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="Of the file of tags: it must have this SHA-256. Filled in where it is left out.",
+    )
+
+    @pydantic.field_validator("tags")
+    @classmethod
+    def _tags_go_with_measured(cls, tags: str | None, info: pydantic.ValidationInfo) -> str | None:
+        if tags is not None and info.data.get("captioner", "measured") != "measured":
+            msg = "tags go with caption.captioner=measured alone; leave them out with caption.tags=null"
+            raise ValueError(msg)
+        return tags
+
+    @pydantic.field_validator("tags_sha256")
+    @classmethod
+    def _digest_goes_with_its_file(cls, digest: str | None, info: pydantic.ValidationInfo) -> str | None:
+        if digest is not None and info.data.get("tags", "") is None:
+            msg = "is of the file that caption.tags names, and there is none"
+            raise ValueError(msg)
+        return digest
 
 
 class RestoreConfig(_Section):

@@ -4,8 +4,8 @@
 
 HELDOUT is made by tools/collect_heldout.py, METRICS by tools/fetch_metric_weights.py, PEERS by
 tools/fetch_peers.py. Each picture is reduced to a quarter and degraded, as follows from --seed and its place
-in the list, then enlarged by each method. Figures are of `vidsr evaluate`; they are kept in DIR/figures.json by
-the digests of both pictures, so that another method costs only its own. Pictures are kept for looking at.
+in the list, then enlarged by each method. Figures are of `vidsr evaluate`. They are kept in DIR/figures.json,
+by the digests of both pictures, so that another method costs only its own; so are the pictures, for looking.
 """
 
 import argparse

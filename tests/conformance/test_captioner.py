@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.classifiers import write_classifier
 from tests.fakes import CountingCaptioner
 from vidsr.caption.file import FileCaptioner, write_priors
 from vidsr.caption.measured import MeasuredCaptioner
 from vidsr.caption.none import NoCaptioner
 from vidsr.caption.protocol import Captioner
+from vidsr.caption.tags import Tagger
 from vidsr.job.describe import describe_shot
+from vidsr.models import mobilenet
 from vidsr.types import Prior, Shot
 
 SHOTS = (Shot(index=0, start=0, stop=9), Shot(index=1, start=9, stop=10))
@@ -23,8 +26,14 @@ def _file(folder: Path) -> Captioner:
     return FileCaptioner(path)
 
 
+def _tagging(folder: Path) -> Captioner:
+    tagger = Tagger(mobilenet.load(write_classifier(folder / "tags.safetensors")), threshold=0.0)
+    return MeasuredCaptioner(tags_of=tagger.tags)
+
+
 CAPTIONERS: dict[str, Callable[[Path], Captioner]] = {
     "measured": lambda folder: MeasuredCaptioner(),
+    "measured with tags": _tagging,
     "file": _file,
     "none": lambda folder: NoCaptioner(),
     "counting": lambda folder: CountingCaptioner(),

@@ -134,6 +134,13 @@ def test_odd_sizes_are_cut_too(size: tuple[int, int]) -> None:
     assert crops(_photograph(size=size)).shape[1:] == (SIDE, SIDE, 3)
 
 
+def test_of_a_ribbon_only_the_middle_is_looked_at() -> None:
+    """Otherwise a picture two pixels high would be resized to a hundred times its width."""
+    ribbon = _plain(255, width=1000, height=100)
+    ribbon[:, :, 300:700] = 90
+    assert (crops(ribbon) == 90).all()
+
+
 def test_bars_are_not_looked_at() -> None:
     picture = _photograph(size=(320, 134))
     boxed = np.pad(picture, ((0, 0), (23, 23), (0, 0)))
@@ -172,12 +179,15 @@ def test_the_pictures_of_a_shot_are_averaged() -> None:
 
 def test_both_ends_outvote_the_centre() -> None:
     """Looked at in the middle alone, this picture would be black."""
-    picture = _plain(0, width=3 * 64)
+    dark = 60  # what is black outright would be taken for a bar
+    picture = _plain(dark, width=3 * 64)
     picture[:, :, :64] = picture[:, :, -64:] = 255
     classifier = _black_or_white()
     centre = classifier.probabilities(crops(picture)[1:2])[0]
     assert classifier.labels[int(centre.argmax())] == "black"
     assert Tagger(classifier).tags([picture]) == ["white"]
+    picture[:, :, -64:] = dark
+    assert Tagger(classifier).tags([picture]) == ["black"], "one end outvoted the rest"
 
 
 def test_tags_are_the_same_each_time_and_after_each_load(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""The captioner that measures: how the pictures are degraded, without any weights."""
+"""The captioner that measures: how the pictures are degraded, and on request tags of what is seen."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,37 +9,44 @@ from numpy.typing import NDArray
 from vidsr.caption.artefacts import has_banding, has_ringing
 from vidsr.caption.blocks import estimate_jpeg_quality
 from vidsr.caption.blur import estimate_blur
+from vidsr.caption.letterbox import content, full_luma
 from vidsr.caption.noise import estimate_noise
 from vidsr.caption.tone import describe_cast, describe_exposure
 from vidsr.degradation_words import Degradation, describe
 from vidsr.types import Prior, Shot
-
-BAR_LEVEL = 40.0
-BAR_RANGE = 6.0
-"""A line darker than BAR_LEVEL whose samples differ by less is the bar of a letterbox."""
-MIN_SIDE = 16
-"""Pixels that must be left without bars; otherwise the whole picture is looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredCaptioner:
     """Estimates noise, blur, blocks, ringing, banding, exposure and colour cast, and puts them into words.
 
-    The high-level prior stays empty: nothing here knows what is seen. Each estimator names its source.
+    None of this needs weights; each estimator names its source. What is seen is said in tags, and only where
+    a classifier is given; otherwise the high-level prior stays empty.
     """
 
     frames_per_shot: int = 3
-    name: str = "measured/1"
+    tags_of: Callable[[Sequence[NDArray[np.uint8]]], Sequence[str]] | None = None
+    """Returns the tags of pictures of one shot: Tagger.tags of vidsr.caption.tags."""
     is_cacheable: bool = True
 
+    @property
+    def name(self) -> str:
+        """Say with what it describes."""
+        return "measured/1" if self.tags_of is None else "measured+tags/1"
+
     def caption(self, shot: Shot, pictures: Sequence[NDArray[np.uint8]]) -> Prior:
-        """Describe how the shot is degraded, in the words of vidsr.degradation_words."""
+        """Say how the shot is degraded, in the words of vidsr.degradation_words, and tag what is seen."""
         if not pictures:
             msg = f"shot {shot.index}: no picture to measure"
             raise ValueError(msg)
         lumas = [luma_of(picture) for picture in pictures]
         phrases = [describe(measure(lumas)), *_artefacts(lumas, pictures)]
-        return Prior(low_level=", ".join(phrase for phrase in phrases if phrase), captioner=self.name)
+        tags = [] if self.tags_of is None else self.tags_of(pictures)
+        return Prior(
+            high_level=", ".join(tags),
+            low_level=", ".join(phrase for phrase in phrases if phrase),
+            captioner=self.name,
+        )
 
 
 def measure(lumas: Sequence[NDArray[np.float32]]) -> Degradation:
@@ -57,19 +64,8 @@ def measure(lumas: Sequence[NDArray[np.float32]]) -> Degradation:
 
 def luma_of(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the luma (ITU-R BT.601) of uint8 RGB [3, H, W] in 0..255, [h, w], without letterbox bars."""
-    red, green, blue = picture.astype(np.float32)
-    luma: NDArray[np.float32] = 0.299 * red + 0.587 * green + 0.114 * blue
-    rows, columns = _without_bars(luma), _without_bars(luma.T)
-    if rows.stop - rows.start < MIN_SIDE or columns.stop - columns.start < MIN_SIDE:
-        return luma
-    return np.ascontiguousarray(luma[rows, columns])
-
-
-def _without_bars(luma: NDArray[np.float32]) -> slice:
-    """Return the rows between the bars; none where every row is one."""
-    is_bar = (luma.mean(axis=1) < BAR_LEVEL) & (np.ptp(luma, axis=1) < BAR_RANGE)
-    content = np.flatnonzero(~is_bar)
-    return slice(int(content[0]), int(content[-1]) + 1) if content.size else slice(0, 0)
+    luma = full_luma(picture)
+    return np.ascontiguousarray(luma[content(luma)])
 
 
 def _artefacts(lumas: Sequence[NDArray[np.float32]], pictures: Sequence[NDArray[np.uint8]]) -> list[str]:
