@@ -1,5 +1,6 @@
 """The weights file of xpsr-s."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -31,14 +32,14 @@ def saved(tmp_path: Path) -> Path:
     return path
 
 
-def _rewrite(path: Path, *, drop: str = "", add: str = "", **metadata: str) -> None:
+def _rewrite(path: Path, *, drop: str = "", add: str = "", **changes: object) -> None:
     tensors = load_file(path)
     with safe_open(path, framework="pt") as file:
-        known = dict(file.metadata())
+        description = json.loads(file.metadata()[weights.KEY])
     tensors.pop(drop, None)
     if add:
         tensors[add] = torch.zeros(1)
-    save_file(tensors, path, metadata=known | metadata)
+    save_file(tensors, path, metadata={weights.KEY: json.dumps(description | changes)})
 
 
 def test_a_file_says_all_that_is_needed_to_build_the_network(saved: Path) -> None:
@@ -75,6 +76,15 @@ def test_the_digest_changes_with_any_weight(saved: Path) -> None:
     assert weights.digest(saved) != before
 
 
+def test_equal_weights_have_one_digest(saved: Path, tmp_path: Path) -> None:
+    model, info = weights.load(saved)
+    digests = set()
+    for number in range(5):
+        weights.save(tmp_path / f"{number}.safetensors", model, info)
+        digests.add(weights.digest(tmp_path / f"{number}.safetensors"))
+    assert digests == {weights.digest(saved)}
+
+
 def test_missing_weights_are_named(tmp_path: Path) -> None:
     with pytest.raises(MissingWeightsError, match=r"none\.safetensors: the weights of xpsr-s are missing"):
         weights.load(tmp_path / "none.safetensors")
@@ -100,7 +110,7 @@ def test_a_surplus_tensor_is_refused(saved: Path) -> None:
 
 
 def test_a_tensor_of_another_size_is_refused(saved: Path) -> None:
-    _rewrite(saved, estimate='{"widths": [16, 12, 16], "pairs": [1, 2, 1], "num_sfa": 1, "num_heads": 4}')
+    _rewrite(saved, estimate={"widths": [16, 12, 16], "pairs": [1, 2, 1], "num_sfa": 1, "num_heads": 4})
     with pytest.raises(CheckpointError, match="does not fit"):
         weights.load(saved)
 

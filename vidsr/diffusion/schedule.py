@@ -11,7 +11,6 @@ with sigma = 0): a frame then has one field of noise, and that can be carried al
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,14 +25,6 @@ TIMESTEPS = {1: (4,), 2: (4, 2), 3: (4, 3, 2), 4: (4, 3, 2, 1)}
 WARM_TIMESTEPS = {1: (2,), 2: (2,), 3: (2,), 4: (2, 1)}
 """The same, by the steps of a frame that starts from noise, on the way from the previous frame's result: that
 is noised as far as the first of these, and needs half the steps."""
-
-
-class Preconditioning(NamedTuple):
-    """Factors, [B, C, 1, 1] each: r0 is predicted as skip * x_t + out * network(into * x_t)."""
-
-    into: Tensor
-    skip: Tensor
-    out: Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,9 +51,7 @@ class ResidualSchedule:
         grain = (noisy - (1 - high) * residual) * math.sqrt(low / high)
         return (1 - low) * residual + grain
 
-    def preconditioning(self, timestep: Tensor) -> Preconditioning:
-        """Return the factors that leave the network a target and an input of unit variance."""
+    def input_scale(self, timestep: Tensor) -> Tensor:
+        """Return the factor, [B, C, 1, 1], that brings x_t to unit variance."""
         eta = self.eta(timestep)
-        signal, grain = (1 - eta) ** 2, self.kappa**2 * eta
-        total = signal + grain
-        return Preconditioning(total.rsqrt(), (1 - eta) / total, (grain / total).sqrt())
+        return ((1 - eta) ** 2 + self.kappa**2 * eta).rsqrt()

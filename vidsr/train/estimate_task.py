@@ -82,7 +82,10 @@ class EstimateTask:
 
 def validation_batches(maker: SampleMaker, size: int, device: str) -> list[Batch]:
     """Return batches that tell the whole truth and want everything restored."""
-    honest = dataclasses.replace(maker, captions=without_captions(maker.captions))
+    diffusion = maker.diffusion and dataclasses.replace(
+        maker.diffusion, negative_probability=0.0, previous_probability=0.0
+    )
+    honest = dataclasses.replace(maker, captions=without_captions(maker.captions), diffusion=diffusion)
     return [
         honest.batch(VALIDATION_SEED + number, range(size)).to(device) for number in range(VALIDATION_BATCHES)
     ]

@@ -80,11 +80,9 @@ class DenoiserNet(nn.Module):
             condition: see there.
             priors: of the estimate's `read`.
         """
-        # As in Karras et al. 2022: what is known of r0 by its variance alone need not be learnt.
-        scales = self.schedule.preconditioning(timestep)
         parts = (
             F.pixel_unshuffle(pad(condition.lr), SHUFFLE),
-            noisy * scales.into,
+            noisy * self.schedule.input_scale(timestep),
             F.pixel_unshuffle(pad(condition.estimate, SCALE) - MEAN_LEVEL, BLOCK),
             condition.previous,
             condition.trust,
@@ -92,8 +90,10 @@ class DenoiserNet(nn.Module):
         picture = torch.cat([part.to(self.head.weight.dtype) for part in parts], dim=1)
         steer = text.pool(priors.low, priors.low_mask) + self.timesteps(timestep)
         features = self.unet(picture, priors, steer)
-        found: Tensor = self.head(features.up).float()
-        return noisy * scales.skip + found * scales.out
+        # No skip from x_t, which Karras et al. 2022 would have: where a picture is flat the residual is zero,
+        # and a network that is handed noise there has to learn to take it away again.
+        residual: Tensor = self.head(features.up).float()
+        return residual
 
 
 def _kappa() -> Tensor:

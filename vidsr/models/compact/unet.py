@@ -67,7 +67,7 @@ class FilmPair(nn.Module):
         """Map features [B, C, h, w], given the steering vector [B, D]."""
         gain, shift = self.film(steer).chunk(2, dim=1)
         if len(features) == 1:
-            # One picture has one steering vector: FiLM goes into the weights and costs no pass over the features.
+            # One picture has one steering vector: FiLM goes into the weights and costs no pass over features.
             weight = self.conv1.weight * (1 + gain[0])[:, None, None, None]
             bias = torch.addcmul(shift[0], self.conv1.bias, 1 + gain[0])  # type: ignore[arg-type]  # it has a bias
             hidden = F.conv2d(features, weight, bias, padding=1)

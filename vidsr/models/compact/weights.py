@@ -17,6 +17,8 @@ from vidsr.models.compact.estimate import EstimateNet
 from vidsr.models.compact.unet import UNetShape
 
 FORMAT = "xpsr-s/2"
+KEY = "xpsr-s"
+"""Of the description among the metadata."""
 SHIPPED = Path(__file__).with_name("xpsr-s.safetensors")
 
 
@@ -60,14 +62,15 @@ def save(path: Path, model: CompactModel, info: WeightsInfo) -> None:
     """Write the model in 16-bit floats, whole or not at all."""
     tensors = {name: tensor.to(torch.float16).contiguous() for name, tensor in model.state_dict().items()}
     denoiser = model.denoiser
-    metadata = {
+    description = {
         "format": FORMAT,
-        "estimate": json.dumps(asdict(model.estimate.shape)),
-        "denoiser": json.dumps(None if denoiser is None else asdict(denoiser.shape)),
-        "info": json.dumps(asdict(info)),
+        "estimate": asdict(model.estimate.shape),
+        "denoiser": None if denoiser is None else asdict(denoiser.shape),
+        "info": asdict(info),
     }
     temporary = path.with_name(path.name + ".tmp")
-    save_file(tensors, temporary, metadata=metadata)
+    # One entry: several are written in an order that differs from run to run, and so would the digest.
+    save_file(tensors, temporary, metadata={KEY: json.dumps(description)})
     temporary.replace(path)
 
 
@@ -80,9 +83,9 @@ def load(path: Path) -> tuple[CompactModel, WeightsInfo]:
     digest(path)
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            description = _description(file.metadata())
             state: dict[str, Tensor] = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        model, info = _empty_model(metadata), WeightsInfo(**json.loads(metadata["info"]))
+        model, info = _empty_model(description), WeightsInfo(**description["info"])
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         msg = f"{path}: not weights of {FORMAT} ({type(error).__name__}: {error})"
         raise CheckpointError(msg) from error
@@ -104,27 +107,26 @@ def read_info(path: Path) -> WeightsInfo:
     digest(path)
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        _check_format(metadata)
-        return WeightsInfo(**json.loads(metadata["info"]))
+            return WeightsInfo(**_description(file.metadata())["info"])
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         msg = f"{path}: not weights of {FORMAT} ({type(error).__name__}: {error})"
         raise CheckpointError(msg) from error
 
 
-def _empty_model(metadata: dict[str, str]) -> CompactModel:
-    _check_format(metadata)
-    denoiser = json.loads(metadata["denoiser"])
+def _description(metadata: dict[str, str] | None) -> dict[str, Any]:
+    description: dict[str, Any] = json.loads((metadata or {})[KEY])
+    if description["format"] != FORMAT:
+        msg = f"format {description['format']}"
+        raise ValueError(msg)
+    return description
+
+
+def _empty_model(description: dict[str, Any]) -> CompactModel:
+    denoiser = description["denoiser"]
     return CompactModel(
-        EstimateNet(_shape(json.loads(metadata["estimate"]))),
+        EstimateNet(_shape(description["estimate"])),
         None if denoiser is None else DenoiserNet(_shape(denoiser)),
     )
-
-
-def _check_format(metadata: dict[str, str]) -> None:
-    if metadata["format"] != FORMAT:
-        msg = f"format {metadata['format']}"
-        raise ValueError(msg)
 
 
 def _shape(entry: dict[str, Any]) -> UNetShape:
