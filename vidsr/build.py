@@ -122,6 +122,7 @@ def _xpsr_s(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
         strength=strength,
         guidance_scale=config.guidance_scale,
         warm_start=config.warm_start,
+        fusion=config.fusion,
     )
     facts = RestorerFacts(
         name="xpsr-s",

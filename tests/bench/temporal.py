@@ -42,6 +42,8 @@ Pixels = NDArray[np.uint8]
 """RGB [H, W, 3]."""
 
 DEGRADATIONS = Path(__file__).resolve().parents[2] / "configs" / "train" / "degradation"
+FUSION = 0.5
+"""The default of restore.fusion."""
 SIDE = 32
 """Frames are cropped to multiples of this."""
 
@@ -104,10 +106,11 @@ def methods(path: Path, *, part_frames: int) -> dict[str, Method]:
     found: dict[str, Method] = {"bicubic": bicubic}
     variants = {"estimate": plain}
     if info.steps:
-        default = replace(plain, steps=info.steps, strength=info.strength)
+        default = replace(plain, steps=info.steps, strength=info.strength, fusion=FUSION)
         variants |= {
             "default": default,
             "default, frame by frame": replace(default, warm_start=False),
+            "default without fusion": replace(default, fusion=0.0),
             "4 steps, strength 1, warm": replace(default, steps=4, strength=1.0),
             "4 steps, strength 1, frame by frame": replace(default, steps=4, strength=1.0, warm_start=False),
         }

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidsr.diffusion.schedule import TIMESTEPS, WARM_TIMESTEPS
-from vidsr.diffusion.warm_start import DiffusionCarry
+from vidsr.diffusion.warm_start import DiffusionCarry, Previous
 from vidsr.models.compact import text
 from vidsr.models.compact.denoiser import Condition, DenoiserNet
 from vidsr.models.compact.estimate import EstimateNet
@@ -167,6 +167,29 @@ def test_a_frame_that_shows_something_else_starts_from_noise_again() -> None:
     (cold,) = restorer.step([replace(work, carry=None)])
     np.testing.assert_array_equal(_luma(warm), _luma(cold))
     assert _steps(warm) == len(TIMESTEPS[2])
+
+
+def test_fusion_brings_frames_nearer_to_the_one_before_and_not_the_first() -> None:
+    plain, fused = (_run(_restorer(fusion=fusion), 3) for fusion in (0.0, 0.6))
+    np.testing.assert_array_equal(_luma(plain[0]), _luma(fused[0]))
+
+    def change(results: list[Done]) -> float:
+        # The scene moves by two pixels a frame, eight in the result.
+        return float(np.abs(_luma(results[2])[:, 16:-32] - _luma(results[1])[:, 24:-24]).mean())
+
+    assert change(fused) < 0.95 * change(plain)
+
+
+def test_fusion_leaves_alone_what_is_not_trusted() -> None:
+    previous = Previous(
+        sample=np.zeros((3, 32, 32), np.float32),
+        result=np.zeros((3, 32, 32), np.float32),
+        trusted=np.arange(32)[None, :].repeat(32, axis=0) < 16,
+    )
+    fused = _restorer(fusion=0.5)._fused(torch.ones(1, 3, 32, 32), previous)[0, 0, 16]
+    assert torch.equal(fused[16:], torch.ones(16))
+    assert torch.allclose(fused[:11], torch.full((11,), 0.5))
+    assert bool((fused[1:] >= fused[:-1] - 1e-6).all())
 
 
 def test_without_warm_start_nothing_is_carried() -> None:

@@ -114,9 +114,8 @@ def _moving(num: int, *, shift: int = 2) -> list[np.ndarray]:
 
 def _carry(seen: np.ndarray) -> DiffusionCarry:
     restored = seen.repeat(4, axis=1).repeat(4, axis=2).astype(np.float32) / 255
-    return DiffusionCarry(
-        seen=seen, restored=restored, noise=fresh_noise(restored.shape, seed=3, index=0), steps=4
-    )
+    noise = fresh_noise(restored.shape, seed=3, index=0)
+    return DiffusionCarry(seen=seen, sample=restored, result=1 - restored, noise=noise, steps=4)
 
 
 def test_the_result_before_is_moved_to_where_it_is_now() -> None:
@@ -124,14 +123,15 @@ def test_the_result_before_is_moved_to_where_it_is_now() -> None:
     start = warm_start(_carry(before), now, seed=3, index=1)
     assert start is not None
     assert start.previous is not None
-    assert start.trusted is not None
+    trusted, moved = start.previous.trusted, start.previous.sample
+    np.testing.assert_allclose(start.previous.result, 1 - moved, atol=1e-5)
     wanted = now.repeat(4, axis=1).repeat(4, axis=2).astype(np.float32) / 255
-    inside = np.zeros_like(start.trusted)
-    inside[:, 48:-48] = start.trusted[:, 48:-48]
+    inside = np.zeros_like(trusted)
+    inside[:, 48:-48] = trusted[:, 48:-48]
     assert inside.mean() > 0.5
     assert (
-        np.abs(start.previous - wanted)[:, inside].mean()
-        < 0.25 * np.abs(wanted - _carry(before).restored)[:, inside].mean()
+        np.abs(moved - wanted)[:, inside].mean()
+        < 0.25 * np.abs(wanted - _carry(before).sample)[:, inside].mean()
     )
 
 
@@ -160,4 +160,3 @@ def test_a_cold_start_has_noise_of_the_results_size_and_nothing_else() -> None:
     start = cold_start(_moving(1)[0], scale=4, seed=1, index=2)
     assert start.noise.shape == (3, 384, 384)
     assert start.previous is None
-    assert start.trusted is None

@@ -24,12 +24,26 @@ class DiffusionCarry(Carry):
 
     seen: NDArray[np.uint8]
     """The low-resolution frame, RGB [3, H, W]."""
-    restored: NDArray[np.float32]
+    sample: NDArray[np.float32]
     """Its result at strength 1, RGB in [0, 1], [3, scale * H, scale * W]."""
+    result: NDArray[np.float32]
+    """What was delivered for it, of the same shape."""
     noise: Noise
     """Its noise, [3, scale * H, scale * W]."""
     steps: int
     """How many steps it took."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Previous:
+    """What the previous frame became, as seen from this one."""
+
+    sample: NDArray[np.float32]
+    """At strength 1, [3, scale * H, scale * W]."""
+    result: NDArray[np.float32]
+    """As it was delivered, of the same shape."""
+    trusted: NDArray[np.bool_]
+    """Where both hold, [scale * H, scale * W]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,16 +52,14 @@ class Start:
 
     noise: Noise
     """[3, scale * H, scale * W]."""
-    previous: NDArray[np.float32] | None
-    """The previous result as seen from this frame, [3, scale * H, scale * W]; None: start from noise."""
-    trusted: NDArray[np.bool_] | None
-    """Where `previous` holds, [scale * H, scale * W]."""
+    previous: Previous | None
+    """None: start from noise."""
 
 
 def cold_start(seen: NDArray[np.uint8], *, scale: int, seed: int, index: int) -> Start:
     """Start frame `index`, RGB [3, H, W], of the part with `seed` from noise."""
     shape = (3, scale * seen.shape[1], scale * seen.shape[2])
-    return Start(noise=fresh_noise(shape, seed=seed, index=index), previous=None, trusted=None)
+    return Start(noise=fresh_noise(shape, seed=seed, index=index), previous=None)
 
 
 def warm_start(carry: DiffusionCarry, seen: NDArray[np.uint8], *, seed: int, index: int) -> Start | None:
@@ -63,11 +75,11 @@ def warm_start(carry: DiffusionCarry, seen: NDArray[np.uint8], *, seed: int, ind
     trusted = consistency_mask(flow, back) & likeness_mask(seen, carry.seen, flow)
     if trusted.mean() < MIN_TRUSTED:
         return None
-    scale = carry.restored.shape[1] // seen.shape[1]
+    scale = carry.sample.shape[1] // seen.shape[1]
     large = enlarge_flow(flow, scale)
     mask = trusted.repeat(scale, axis=0).repeat(scale, axis=1)
+    moved = warp(np.concatenate([carry.sample, carry.result]), large)
     return Start(
         noise=carried_noise(carry.noise, large, mask, seed=seed, index=index),
-        previous=warp(carry.restored, large),
-        trusted=mask,
+        previous=Previous(sample=moved[:3], result=moved[3:], trusted=mask),
     )

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from vidsr.degradation_words import NEGATIVE_HIGH_LEVEL, known_phrases
 from vidsr.diffusion.sampler import guided, sample
 from vidsr.diffusion.schedule import TIMESTEPS, WARM_TIMESTEPS
-from vidsr.diffusion.warm_start import DiffusionCarry, Start, cold_start, warm_start
+from vidsr.diffusion.warm_start import DiffusionCarry, Previous, Start, cold_start, warm_start
 from vidsr.errors import ConfigError, MachineError
 from vidsr.media.colour import from_rgb, to_rgb
 from vidsr.models.compact import text, weights
@@ -29,6 +29,8 @@ from vidsr.types import Done, Prior, Work
 Device = Literal["cpu", "cuda"]
 DType = Literal["float32", "bfloat16"]
 
+FADE = 9
+"""Pixels of the result over which fusion fades out, odd."""
 LEAD_IN = 2
 """Frames that a part restores and drops, so that its first one starts as warm as the others."""
 
@@ -47,6 +49,9 @@ class CompactSettings:
     guidance_scale: float = 1.0
     warm_start: bool = True
     """Start from the previous frame where it can be trusted."""
+    fusion: float = 0.0
+    """Share of the previous frame's result in a frame that starts warm, [0, 1), where it can be trusted: the
+    fusion of Upscale-A-Video (Zhou et al. 2024), in pixels and along the flow that is known already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,16 +181,29 @@ class CompactRestorer:
             start = None if carry is None else warm_start(carry, seen, seed=seed, index=index)
             start = start or cold_start(seen, scale=SCALE, seed=seed, index=index)
             residual = self._diffuse(self._denoiser, lr, image, start, priors, negative)
+            drawn = self._denoiser.picture(residual, image)
+            image = self._denoiser.picture(residual, image, strength=settings.strength)
+            image = self._fused(image, start.previous)
             after = DiffusionCarry(
                 seen=seen,
-                restored=self._denoiser.picture(residual, image)[0].to("cpu", torch.float32).numpy(),
+                sample=_to_numpy(drawn),
+                result=_to_numpy(image),
                 noise=start.noise,
                 steps=len(self._timesteps(start)),
             )
-            image = self._denoiser.picture(residual, image, strength=settings.strength)
         image = reduce_to(image, settings.scale)[0]
         levels = (image.clamp(0, 1) * float(top)).round_().to("cpu", torch.float32)
         return levels.numpy().astype(pixels.dtype), after
+
+    def _fused(self, image: Tensor, previous: Previous | None) -> Tensor:
+        """Mix in the previous result where it can be trusted, fading out towards where it cannot."""
+        if previous is None or not self._settings.fusion:
+            return image
+        before = torch.from_numpy(previous.result)[None].to(image.device)
+        trusted = torch.from_numpy(previous.trusted.astype(np.float32))[None, None].to(image.device)
+        margin = FADE // 2
+        faded = trusted * F.avg_pool2d(F.pad(trusted, (margin,) * 4, mode="replicate"), FADE, stride=1)
+        return image + self._settings.fusion * faded * (before - image)
 
     def _timesteps(self, start: Start) -> tuple[int, ...]:
         return (TIMESTEPS if start.previous is None else WARM_TIMESTEPS)[self._settings.steps]
@@ -203,10 +221,11 @@ class CompactRestorer:
         device = self._settings.device
         noise = denoiser.transform.spectrum(pad(torch.from_numpy(start.noise)[None].to(device), SCALE))
         trust, previous = torch.zeros_like(noise[:, :1]), torch.zeros_like(noise)
-        if start.previous is not None and start.trusted is not None:
-            trusted = torch.from_numpy(start.trusted.astype(np.float32))[None, None].to(device)
+        if start.previous is not None:
+            trusted = torch.from_numpy(start.previous.trusted.astype(np.float32))[None, None].to(device)
             trust = F.avg_pool2d(pad(trusted, SCALE), BLOCK)
-            previous = trust * denoiser.residual(torch.from_numpy(start.previous)[None].to(device), estimate)
+            before = torch.from_numpy(start.previous.sample)[None].to(device)
+            previous = trust * denoiser.residual(before, estimate)
         condition = Condition(lr, estimate, previous, trust)
         timesteps = self._timesteps(start)
         first = torch.full((1,), timesteps[0], device=device)
@@ -239,6 +258,12 @@ class CompactRestorer:
         high_ids, high_mask = (part.to(device) for part in text.tokenize([high]))
         low_ids, low_mask = (part.to(device) for part in text.tokenize([low]))
         return self._estimate.read((high_ids, high_mask), (low_ids, low_mask))
+
+
+def _to_numpy(image: Tensor) -> NDArray[np.float32]:
+    """Return the only picture of [1, 3, H, W] as float32 [3, H, W]."""
+    planes: NDArray[np.float32] = image[0].to("cpu", torch.float32).numpy()
+    return planes
 
 
 def reduce_to(image: Tensor, scale: int) -> Tensor:
