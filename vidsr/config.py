@@ -106,7 +106,7 @@ class RestoreConfig(_Section):
     guidance_scale: float = Field(1.0, ge=1, le=10, description="1 is without guidance, and half the cost.")
     warm_start: bool = Field(True, description="Start the diffusion of a frame from the frame before.")
     fusion: float = Field(
-        0.5, ge=0, lt=1, description="Share of the frame before in a warm start: steadier, a little softer."
+        0.2, ge=0, lt=1, description="Share of the frame before in a warm start: steadier, a little softer."
     )
     batch_parts: int = Field(1, ge=1, le=64, description="Parts that are restored side by side in one batch.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes CUDA where there is one.")

@@ -115,14 +115,14 @@ def methods(path: Path, *, peers: Path | None) -> dict[str, Method]:
         default = replace(plain, steps=info.steps, strength=info.strength)
         variants["xpsr-s default"] = default
         for steps in (1, 2, 4):
-            variants[f"xpsr-s {steps} steps, strength 1"] = replace(default, steps=steps, strength=1.0)
+            variants[f"xpsr-s {steps} steps at strength 1"] = replace(default, steps=steps, strength=1.0)
     for name, settings in variants.items():
         found[name] = functools.partial(measured, CompactRestorer(model, settings))
     for name in ("xpsr-s estimate", "xpsr-s default"):
         if name in variants:
             restorer = CompactRestorer(model, variants[name])
-            found[f"{name}, no prior"] = functools.partial(without_prior, restorer)
-            found[f"{name}, true prior"] = functools.partial(with_truth, restorer)
+            found[f"{name} without prior"] = functools.partial(without_prior, restorer)
+            found[f"{name} with the true prior"] = functools.partial(with_truth, restorer)
     if peers is not None:
         found |= {name: functools.partial(_peer, open_peer(peers, name)) for name in PEERS}
     return found

@@ -42,7 +42,7 @@ Pixels = NDArray[np.uint8]
 """RGB [H, W, 3]."""
 
 DEGRADATIONS = Path(__file__).resolve().parents[2] / "configs" / "train" / "degradation"
-FUSION = 0.5
+FUSION = 0.2
 """The default of restore.fusion."""
 SIDE = 32
 """Frames are cropped to multiples of this."""
@@ -109,10 +109,12 @@ def methods(path: Path, *, part_frames: int) -> dict[str, Method]:
         default = replace(plain, steps=info.steps, strength=info.strength, fusion=FUSION)
         variants |= {
             "default": default,
-            "default, frame by frame": replace(default, warm_start=False),
+            "default frame by frame": replace(default, warm_start=False),
             "default without fusion": replace(default, fusion=0.0),
-            "4 steps, strength 1, warm": replace(default, steps=4, strength=1.0),
-            "4 steps, strength 1, frame by frame": replace(default, steps=4, strength=1.0, warm_start=False),
+            "4 steps at strength 1": replace(default, steps=4, strength=1.0),
+            "2 steps at strength 1": replace(default, strength=1.0),
+            "2 steps at strength 1 frame by frame": replace(default, strength=1.0, warm_start=False),
+            "4 steps at strength 1 frame by frame": replace(default, steps=4, strength=1.0, warm_start=False),
         }
     for name, settings in variants.items():
         found[name] = in_parts(CompactRestorer(model, settings), settings, part_frames=part_frames)
