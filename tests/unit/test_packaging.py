@@ -116,4 +116,4 @@ def test_the_wheel_works_away_from_the_checkout(tmp_path: Path) -> None:
     where, pipelines, num_sets, has_weights = run.stdout.splitlines()
     assert where.startswith(str(tmp_path / "site"))
     assert pipelines == "['archive', 'enhance', 'preview']"
-    assert (num_sets, has_weights) == ("3", "True")
+    assert (num_sets, has_weights) == ("4", "True")
