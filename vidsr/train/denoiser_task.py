@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from vidsr.degradation_words import NEGATIVE_HIGH_LEVEL
 from vidsr.diffusion.schedule import TIMESTEPS, WARM_TIMESTEPS
-from vidsr.errors import ConfigError
+from vidsr.errors import CheckpointError, ConfigError
 from vidsr.models.compact.denoiser import Condition, DenoiserNet
 from vidsr.models.compact.estimate import EstimateNet, enlarge
 from vidsr.models.compact.precision import has_fast_bfloat16
@@ -61,6 +61,9 @@ class DenoiserTask:
             raise ConfigError(msg)
         self._estimate = start.estimate.requires_grad_(False).eval().to(device)
         self.network = start.denoiser or _first_denoiser(start.estimate)
+        if self.network.shape != settings.network:
+            msg = f"makes a denoiser of {self.network.shape}, the settings want {settings.network}"
+            raise CheckpointError(msg)
         self.helpers = nn.ModuleList()
         self._settings = settings
         self._policy: DiffusionPolicy = settings.diffusion

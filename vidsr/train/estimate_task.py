@@ -12,6 +12,7 @@ from vidsr.models.compact.precision import has_fast_bfloat16
 from vidsr.models.compact.weights import CompactModel, WeightsInfo
 from vidsr.train.data import Batch, SampleMaker, psnr, without_captions
 from vidsr.train.draw import Draw
+from vidsr.train.grow import grown
 from vidsr.train.losses import at_random_phase, charbonnier, lattice
 from vidsr.train.settings import TrainSettings
 from vidsr.train.task import Losses, Perceptual, read_priors
@@ -22,7 +23,11 @@ VALIDATION_SEED = 2**40
 
 
 class EstimateTask:
-    """Implements `vidsr.train.task.Task`."""
+    """Implements `vidsr.train.task.Task`.
+
+    Raises:
+        CheckpointError: the estimate of `start` cannot become one of `settings.network`.
+    """
 
     def __init__(
         self,
@@ -32,7 +37,9 @@ class EstimateTask:
         perceptual: Perceptual | None,
         device: str,
     ) -> None:
-        self.network = EstimateNet(settings.network) if start is None else start.estimate
+        self.network = (
+            EstimateNet(settings.network) if start is None else grown(start.estimate, settings.network)
+        )
         self.helpers = FreeHeads(settings.network)
         self._settings = settings
         self._perceptual = perceptual

@@ -214,13 +214,14 @@ def make_task(
         CheckpointError, ConfigError: the weights do not go with the settings.
     """
     start = None if start_from is None else weights.load(start_from)[0]
-    if start is not None and start.estimate.shape != settings.network:
-        msg = f"{start_from}: holds a network of {start.estimate.shape}, the settings want {settings.network}"
-        raise CheckpointError(msg)
     kind = EstimateTask if settings.diffusion is None else DenoiserTask
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        return kind(settings, start=start, perceptual=perceptual, device=device)
+        try:
+            return kind(settings, start=start, perceptual=perceptual, device=device)
+        except CheckpointError as error:
+            msg = f"{start_from}: {error}"
+            raise CheckpointError(msg) from error
 
 
 def learning_rate(settings: TrainSettings, step: int) -> float:
