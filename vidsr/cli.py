@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 
 from vidsr import config, events
 from vidsr.errors import EXIT_DONE, Stopped, UsageError, VidsrError
+from vidsr.memory import keep_freed_blocks
 from vidsr.version import __version__
 
 app = typer.Typer(
@@ -260,6 +261,7 @@ def main() -> NoReturn:
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
+    keep_freed_blocks()
     try:
         code = app(standalone_mode=False)
     except VidsrError as error:
