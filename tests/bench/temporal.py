@@ -1,6 +1,6 @@
 """How steady and how good a held-out clip becomes: frame by frame, and warm-started from the frame before.
 
-    python -m tests.bench.temporal CLIP --metrics METRICS [--frames 48] [--part-frames 16]
+    python -m tests.bench.temporal CLIP --metrics METRICS [--frames 48] [--part-frames 16] [--draws 4]
 
 The clip's own frames are the reference. They are reduced to a quarter and degraded alike but for their noise,
 then restored by each method as a job would do it: in parts of --part-frames frames, each with its lead-in.
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.bench.end_to_end import machine
+from vidsr.degradation_words import Degradation, describe
 from vidsr.diffusion.warm_start import DiffusionCarry
 from vidsr.evaluate.clips import read_clip
 from vidsr.evaluate.metric import Step
@@ -76,27 +77,31 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--part-frames", type=int, default=16)
     parser.add_argument("--degradation", default="light", choices=("light", "full", "video", "bicubic"))
-    parser.add_argument("--seed", type=int, default=2024)
+    parser.add_argument("--seed", type=int, default=2024, help="of the first draw of the degradation")
+    parser.add_argument("--draws", type=int, default=1, help="seeds to average over; one draw tells little")
     parser.add_argument("--methods", default="", help="names of methods, with commas between; all otherwise")
     parser.add_argument("--output", type=Path, default=None, help="folder to write the frames to")
     options = parser.parse_args()
     clean = [cropped(frame) for frame in islice(read_clip(options.clip), options.frames)]
-    settings = read_degradation(DEGRADATIONS / f"{options.degradation}.yaml")
-    degraded = degrade(clean, Draw(options.seed), settings)
-    prior = measure(np.ascontiguousarray(degraded[len(degraded) // 2].transpose(2, 0, 1)))
     path = options.weights or shipped_weights().path
-    print(json.dumps({**machine(), "weights": weights.digest(path)[:12], "prior": prior.low_level}, indent=2))
+    print(json.dumps({**machine(), "weights": weights.digest(path)[:12]}, indent=2))
     metrics = open_metrics(options.metrics)
     wanted = [name for name in options.methods.split(",") if name]
-    rows = []
-    for name, method in methods(path, part_frames=options.part_frames).items():
-        if not wanted or name in wanted:
-            restored = method(degraded, prior)
-            rows.append({"method": name, **figures(restored, clean, metrics)})
-            print(json.dumps(rows[-1]), flush=True)
-            if options.output is not None:
-                write(restored.frames, options.output / name)
-    print(table(rows))
+    rows: dict[str, list[dict[str, float]]] = {}
+    for seed in range(options.seed, options.seed + options.draws):
+        degraded, truth = degrade(
+            clean, Draw(seed), read_degradation(DEGRADATIONS / f"{options.degradation}.yaml")
+        )
+        prior = measure(np.ascontiguousarray(degraded[len(degraded) // 2].transpose(2, 0, 1)))
+        print(json.dumps({"draw": seed, "true": describe(truth), "measured": prior.low_level}))
+        for name, method in methods(path, part_frames=options.part_frames).items():
+            if not wanted or name in wanted:
+                restored = method(degraded, prior)
+                rows.setdefault(name, []).append(figures(restored, clean, metrics))
+                print(json.dumps({"draw": seed, "method": name, **rows[name][-1]}), flush=True)
+                if options.output is not None:
+                    write(restored.frames, options.output / str(seed) / name)
+    print(table([{"method": name, **mean_of(found)} for name, found in rows.items()]))
 
 
 def methods(path: Path, *, part_frames: int) -> dict[str, Method]:
@@ -181,13 +186,16 @@ def rgb_frame(pixels: Pixels, index: int) -> Frame:
     )
 
 
-def degrade(clean: Sequence[Pixels], draw: Draw, settings: DegradationSet) -> list[Pixels]:
-    """Reduce and degrade the frames alike but for their noise."""
+def degrade(
+    clean: Sequence[Pixels], draw: Draw, settings: DegradationSet
+) -> tuple[list[Pixels], Degradation]:
+    """Reduce and degrade the frames alike but for their noise; also say what was done to the first."""
     number = draw.integer(2**31)
     tensors = [torch.from_numpy(frame).permute(2, 0, 1).float() / 255 for frame in clean]
     grains = [Draw(number, index) for index in range(len(clean))]
     degraded = degrade_clip(tensors, draw, settings, grains=grains)
-    return [(255 * one.lr).round().byte().permute(1, 2, 0).contiguous().numpy() for one in degraded]
+    frames = [(255 * one.lr).round().byte().permute(1, 2, 0).contiguous().numpy() for one in degraded]
+    return frames, degraded[0].truth
 
 
 def figures(restored: Restored, clean: Sequence[Pixels], metrics: Metrics) -> dict[str, float]:
@@ -213,6 +221,11 @@ def figures(restored: Restored, clean: Sequence[Pixels], metrics: Metrics) -> di
                     sums.setdefault(f"{name} {where}", []).append(figure)
     means = {name: round(statistics.mean(values), 4) for name, values in sums.items()}
     return {**means, "steps": round(restored.steps, 3), "seconds a frame": round(restored.seconds, 3)}
+
+
+def mean_of(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return the mean of each figure."""
+    return {name: round(statistics.mean(row[name] for row in rows), 4) for name in rows[0]}
 
 
 def cropped(frame: Pixels) -> Pixels:

@@ -113,12 +113,13 @@ def test_memory_that_nobody_wrote_changes_no_byte(name: str, corpus_folder: Path
     assert len(outputs) == 1
 
 
+@pytest.mark.parametrize("overrides", [OVERRIDES, XPSR_S], ids=["bicubic", "xpsr-s"])
 def test_parts_in_any_order_give_the_same_file(
-    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    overrides: dict[str, object], clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from vidsr.job import run as run_module
 
-    straight = vidsr.enhance(clip, tmp_path / "straight.mp4", overrides=OVERRIDES).output
+    straight = vidsr.enhance(clip, tmp_path / "straight.mp4", overrides=overrides).output
     original = run_module.restore_parts
 
     def shuffled(parts, **arguments) -> None:
@@ -127,7 +128,7 @@ def test_parts_in_any_order_give_the_same_file(
             original([part], **arguments)
 
     monkeypatch.setattr(run_module, "restore_parts", shuffled)
-    mixed = vidsr.enhance(clip, tmp_path / "mixed.mp4", overrides=OVERRIDES).output
+    mixed = vidsr.enhance(clip, tmp_path / "mixed.mp4", overrides=overrides).output
     assert straight.read_bytes() == mixed.read_bytes()
 
 
