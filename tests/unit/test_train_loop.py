@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from tests.photographs import make_pack, make_picture
 from vidsr.errors import CheckpointError, ConfigError, MissingWeightsError
+from vidsr.evaluate import image as evaluate
 from vidsr.models.compact import weights
 from vidsr.models.compact.estimate import EstimateNet
 from vidsr.models.compact.unet import UNetShape
@@ -20,7 +22,7 @@ from vidsr.train.degradation import DegradationSet
 from vidsr.train.draw import Draw
 from vidsr.train.held_out import HeldOut
 from vidsr.train.loop import TrainFiles, learning_rate, train
-from vidsr.train.losses import at_random_phase, charbonnier, lattice
+from vidsr.train.losses import PSNR_CEILING, at_random_phase, charbonnier, lattice, negative_psnr
 from vidsr.train.settings import (
     CaptionPolicy,
     DiffusionPolicy,
@@ -45,6 +47,7 @@ TINY = TrainSettings(
     warmup_steps=2,
     ema_decay=0.9,
     charbonnier_epsilon=1e-3,
+    psnr_weight=0.01,
     constraint_weight=0.05,
     perceptual_weight=0.0,
     diffusion=None,
@@ -184,6 +187,17 @@ def test_charbonnier_is_the_absolute_difference_away_from_zero() -> None:
     image = torch.tensor([0.0, 0.5, 1.0])
     assert float(charbonnier(image, image + 0.25, epsilon=1e-3)) == pytest.approx(0.25, rel=1e-4)
     assert float(charbonnier(image, image, epsilon=1e-3)) == pytest.approx(1e-3)
+
+
+def test_negative_psnr_is_the_psnr_of_tables() -> None:
+    draw = np.random.default_rng(5)
+    clean = draw.integers(0, 256, (2, 24, 32, 3), dtype=np.uint8)
+    wrong = draw.integers(0, 256, (2, 24, 32, 3), dtype=np.uint8)
+    wrong[1] = clean[1] // 2 + wrong[1] // 2
+    wanted = np.mean([evaluate.psnr(*pair) for pair in zip(wrong, clean, strict=True)])
+    image, target = (torch.from_numpy(side).permute(0, 3, 1, 2).float() / 255 for side in (wrong, clean))
+    assert float(negative_psnr(image, target)) == pytest.approx(-wanted, abs=0.03)
+    assert float(negative_psnr(target, target)) == pytest.approx(-PSNR_CEILING)
 
 
 def test_the_perceptual_loss_sees_every_phase_of_the_block_lattice() -> None:

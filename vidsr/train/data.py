@@ -275,14 +275,14 @@ def _misjudged(truth: Degradation, draw: Draw) -> Degradation:
     """Return the truth as the measuring captioner would have it.
 
     Its errors on degraded photographs of the pack: noise off by a factor of 1.35, and three times as much
-    where all of a picture is texture; blur by 0.25; the losses of compression by a factor of four.
+    where all of a picture is texture; blur by 0.16; the losses of compression by a factor of four.
     """
     noise, blur, losses = draw.normal(3).tolist()
     texture = 0.8 if draw.chance(0.15) else 0.0
     lost = 100.5 - (100.0 if truth.jpeg_quality is None else truth.jpeg_quality)
     return Degradation(
         noise_sigma=(truth.noise_sigma or 0.0) * math.exp(0.3 * noise + texture),
-        blur_sigma=max(0.0, (truth.blur_sigma or 0.0) + 0.25 * blur),
+        blur_sigma=max(0.0, (truth.blur_sigma or 0.0) + 0.16 * blur),
         jpeg_quality=min(100.0, max(1.0, 100.5 - lost * math.exp(0.4 + 1.3 * losses))),
     )
 

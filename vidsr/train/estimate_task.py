@@ -1,4 +1,4 @@
-"""Training the estimate: Charbonnier, the degradation-free constraint, and LPIPS in a second stage."""
+"""Training the estimate: Charbonnier, PSNR, the degradation-free constraint, and LPIPS in a second stage."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from vidsr.models.compact.weights import CompactModel, WeightsInfo
 from vidsr.train.data import Batch, SampleMaker, psnr, without_captions
 from vidsr.train.draw import Draw
 from vidsr.train.grow import grown
-from vidsr.train.losses import at_random_phase, charbonnier, lattice
+from vidsr.train.losses import at_random_phase, charbonnier, lattice, negative_psnr
 from vidsr.train.settings import TrainSettings
 from vidsr.train.task import Losses, Perceptual, read_priors
 
@@ -49,7 +49,7 @@ class EstimateTask:
         """Nothing is measured first."""
 
     def losses(self, batch: Batch, step: int) -> Losses:
-        """Return Charbonnier, the constraint, and LPIPS where it is wanted."""
+        """Return Charbonnier, the constraint, and PSNR and LPIPS where they are wanted."""
         lr = batch.lr.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self._device, torch.bfloat16, enabled=has_fast_bfloat16(self._device)):
             estimate = self.network(lr, read_priors(self.network, batch))
@@ -61,6 +61,9 @@ class EstimateTask:
             "constraint": constraint,
         }
         total = parts["charbonnier"] + self._settings.constraint_weight * constraint
+        if self._settings.psnr_weight:
+            parts["negative_psnr"] = negative_psnr(estimate.image, batch.target)
+            total = total + self._settings.psnr_weight * parts["negative_psnr"]
         if self._perceptual is not None:
             with torch.autocast(self._device, torch.bfloat16, enabled=has_fast_bfloat16(self._device)):
                 pair = at_random_phase(estimate.image, batch.target, Draw(self._settings.seed, step))

@@ -6,6 +6,11 @@ from torch import Tensor
 from vidsr.models.compact.transform import BLOCK
 from vidsr.train.draw import Draw
 
+LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
+"""Shares of red, green and blue in BT.601 luma from 16 to 235, on which PSNR is reported."""
+PSNR_CEILING = 40.0
+"""dB: no picture is asked to be closer than this."""
+
 
 def charbonnier(image: Tensor, target: Tensor, *, epsilon: float) -> Tensor:
     """Return the mean of sqrt(d^2 + eps^2) (Charbonnier 1994): L1 with a smooth bottom.
@@ -14,6 +19,18 @@ def charbonnier(image: Tensor, target: Tensor, *, epsilon: float) -> Tensor:
     above it the median.
     """
     return torch.sqrt((image - target) ** 2 + epsilon**2).mean()
+
+
+def negative_psnr(image: Tensor, target: Tensor) -> Tensor:
+    """Return minus the PSNR of luma in dB, the mean over pictures (PSNR loss, Chen et al. 2021, HINet).
+
+    Pictures in RGB [B, 3, H, W] in [0, 1]. Each counts by the share of its error that is mended, so that
+    smooth pictures, whose errors are small, are not forgotten over textured ones. It flattens out towards
+    PSNR_CEILING.
+    """
+    luma = torch.tensor(LUMA, device=image.device)
+    error = ((image - target).float() * luma[:, None, None]).sum(1).square().mean((1, 2))
+    return 10 * torch.log10(error + 10 ** (-PSNR_CEILING / 10)).mean()
 
 
 def at_random_phase(image: Tensor, target: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:

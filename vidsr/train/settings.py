@@ -80,6 +80,7 @@ class TrainSettings:
     warmup_steps: int
     ema_decay: float
     charbonnier_epsilon: float
+    psnr_weight: float
     constraint_weight: float
     perceptual_weight: float
     diffusion: DiffusionPolicy | None
