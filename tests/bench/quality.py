@@ -26,6 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.bench.end_to_end import machine
 from tests.bench.peers import open_peer
+from tests.bench.threads import one_thread
 from vidsr.degradation_words import describe
 from vidsr.evaluate.metric import PictureMetric
 from vidsr.evaluate.pairs import open_metrics
@@ -85,7 +86,8 @@ def main() -> None:
     for number in range(0, len(files), options.every):
         clean = np.array(Image.open(files[number]).convert("RGB"))
         tensor = torch.from_numpy(clean).permute(2, 0, 1).float() / 255
-        one = degrade(tensor, Draw(options.seed, number), settings)
+        with one_thread():
+            one = degrade(tensor, Draw(options.seed, number), settings)
         lr = (255 * one.lr).round().byte().permute(1, 2, 0).contiguous().numpy()
         degraded = Degraded(lr=lr, truth=describe(one.truth))
         for name, method in found.items():

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.bench.end_to_end import machine
+from tests.bench.threads import one_thread
 from vidsr.degradation_words import Degradation, describe
 from vidsr.diffusion.warm_start import DiffusionCarry
 from vidsr.evaluate.clips import read_clip
@@ -193,7 +194,8 @@ def degrade(
     number = draw.integer(2**31)
     tensors = [torch.from_numpy(frame).permute(2, 0, 1).float() / 255 for frame in clean]
     grains = [Draw(number, index) for index in range(len(clean))]
-    degraded = degrade_clip(tensors, draw, settings, grains=grains)
+    with one_thread():
+        degraded = degrade_clip(tensors, draw, settings, grains=grains)
     frames = [(255 * one.lr).round().byte().permute(1, 2, 0).contiguous().numpy() for one in degraded]
     return frames, degraded[0].truth
 
