@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +27,6 @@ from vidsr.train.kernels import blur_kernel, filter_picture, sinc_kernel
 from vidsr.train.settings import read_degradation
 
 SETS = Path(__file__).parents[2] / "configs" / "train" / "degradation"
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    # Pictures of this size are slower on two threads than on one.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _scene(size: int = 96, seed: int = 0) -> Tensor:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,15 +28,6 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 PLAIN = CaptionPolicy(
     empty_probability=0.0, drop_probability=0.0, keep_probability=0.0, misjudge_probability=0.0
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    # Pictures of this size are slower on two threads than on one.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _photograph(pixels: NDArray[np.uint8]) -> Photograph:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +17,11 @@ from vidsr.models.compact import weights
 from vidsr.models.compact.estimate import EstimateNet
 from vidsr.models.compact.unet import UNetShape
 from vidsr.models.lpips import Lpips
+from vidsr.train.data import Batch
 from vidsr.train.degradation import DegradationSet
 from vidsr.train.draw import Draw
 from vidsr.train.held_out import HeldOut
-from vidsr.train.loop import TrainFiles, learning_rate, train
+from vidsr.train.loop import TrainFiles, learning_rate, make_task, train
 from vidsr.train.losses import PSNR_CEILING, at_random_phase, charbonnier, lattice, negative_psnr
 from vidsr.train.settings import (
     CaptionPolicy,
@@ -55,14 +55,6 @@ TINY = TrainSettings(
     checkpoint_every=2,
     validate_every=100,
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -191,13 +183,30 @@ def test_charbonnier_is_the_absolute_difference_away_from_zero() -> None:
 
 def test_negative_psnr_is_the_psnr_of_tables() -> None:
     draw = np.random.default_rng(5)
-    clean = draw.integers(0, 256, (2, 24, 32, 3), dtype=np.uint8)
-    wrong = draw.integers(0, 256, (2, 24, 32, 3), dtype=np.uint8)
+    clean = draw.integers(0, 256, (4, 24, 32, 3), dtype=np.uint8)
+    wrong = draw.integers(0, 256, (4, 24, 32, 3), dtype=np.uint8)
     wrong[1] = clean[1] // 2 + wrong[1] // 2
+    wrong[2, ..., 1:] = clean[2, ..., 1:]  # only red is wrong
+    wrong[3, ..., ::2] = clean[3, ..., ::2]  # only green
     wanted = np.mean([evaluate.psnr(*pair) for pair in zip(wrong, clean, strict=True)])
     image, target = (torch.from_numpy(side).permute(0, 3, 1, 2).float() / 255 for side in (wrong, clean))
     assert float(negative_psnr(image, target)) == pytest.approx(-wanted, abs=0.03)
     assert float(negative_psnr(target, target)) == pytest.approx(-PSNR_CEILING)
+
+
+def test_the_estimate_is_trained_on_the_weighted_sum_of_its_losses() -> None:
+    task = make_task(TINY, None, perceptual=None, device="cpu")
+    batch = Batch(torch.rand(2, 3, 24, 24), torch.rand(2, 3, 96, 96), ["strong noise", ""], ["", ""], None)
+    total, parts = task.losses(batch, step=0)
+    wanted = parts["charbonnier"] + 0.05 * parts["constraint"] + 0.01 * parts["negative_psnr"]
+    assert parts["negative_psnr"] < -1
+    torch.testing.assert_close(total, wanted)
+
+
+@pytest.mark.parametrize("name", ["psnr_weight", "constraint_weight"])
+def test_what_is_of_the_estimate_is_refused_beside_diffusion(name: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        dataclasses.replace(DENOISER, **{name: 0.1})
 
 
 def test_the_perceptual_loss_sees_every_phase_of_the_block_lattice() -> None:
@@ -273,6 +282,8 @@ def test_lpips_weights_that_are_missing_or_others_are_refused(tmp_path: Path) ->
 
 DENOISER = dataclasses.replace(
     TINY,
+    psnr_weight=0.0,
+    constraint_weight=0.0,
     perceptual_weight=0.1,
     diffusion=DiffusionPolicy(
         timestep_shares=(0.25, 0.25, 0.25, 0.25),

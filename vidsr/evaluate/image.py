@@ -12,12 +12,13 @@ PEAK = 255.0
 SSIM_SIGMA = 1.5
 SSIM_RADIUS = 5
 K1, K2 = 0.01, 0.03
-_BT601 = np.array([65.481, 128.553, 24.966])
+BT601 = np.array([65.481, 128.553, 24.966])
+"""Levels of luma that full red, green and blue add, of 219."""
 
 
 def luma(pixels: Pixels) -> NDArray[np.float64]:
     """Return BT.601 luma in [16, 235], not rounded: what MATLAB's rgb2ycbcr gives, and every table since."""
-    values: NDArray[np.float64] = pixels.astype(np.float64) / PEAK @ _BT601 + 16
+    values: NDArray[np.float64] = pixels.astype(np.float64) / PEAK @ BT601 + 16
     return values
 
 

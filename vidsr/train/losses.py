@@ -3,11 +3,10 @@
 import torch
 from torch import Tensor
 
+from vidsr.evaluate.image import BT601, PEAK
 from vidsr.models.compact.transform import BLOCK
 from vidsr.train.draw import Draw
 
-LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
-"""Shares of red, green and blue in BT.601 luma from 16 to 235, on which PSNR is reported."""
 PSNR_CEILING = 40.0
 """dB: no picture is asked to be closer than this."""
 
@@ -28,7 +27,7 @@ def negative_psnr(image: Tensor, target: Tensor) -> Tensor:
     smooth pictures, whose errors are small, are not forgotten over textured ones. It flattens out towards
     PSNR_CEILING.
     """
-    luma = torch.tensor(LUMA, device=image.device)
+    luma = torch.tensor(BT601 / PEAK, dtype=torch.float32, device=image.device)
     error = ((image - target).float() * luma[:, None, None]).sum(1).square().mean((1, 2))
     return 10 * torch.log10(error + 10 ** (-PSNR_CEILING / 10)).mean()
 

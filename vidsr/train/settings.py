@@ -97,6 +97,9 @@ class TrainSettings:
         if self.crop_choices < 1:
             msg = f"crop_choices: wanted at least 1, got {self.crop_choices}"
             raise ConfigError(msg)
+        if self.diffusion is not None and (self.psnr_weight or self.constraint_weight):
+            msg = "psnr_weight and constraint_weight are of the estimate: wanted 0 beside diffusion"
+            raise ConfigError(msg)
         if abs(sum(self.mix.values()) - 1) > 1e-6:
             msg = f"mix: shares add up to {sum(self.mix.values()):g}, wanted 1"
             raise ConfigError(msg)
