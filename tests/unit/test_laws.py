@@ -31,6 +31,8 @@ HOMES = {
     "scenedetect": {"shots"},
     "cv2": {"flow", "shots", "caption", "evaluate"},
     "torch": {"diffusion", "models", "restore", "train", "evaluate"},
+    "diffusers": {"models", "diffusion", "restore"},
+    "transformers": {"models", "caption"},
     "pydantic": {"config", "job"},
     "typer": {"cli"},
     "rich": {"events"},
