@@ -89,9 +89,8 @@ def spatial_transformer(layout: Layout, channels: int, heads: int, context_width
         use_linear_projection=layout.linear_projection,
         upcast_attention=layout.upcast_attention,
     )
-    processor = cast(Any, ProjectedAttention())
-    for layer in (transformer.transformer_blocks[0].attn1, cross_attention(transformer)):
-        layer.set_processor(processor)
+    for name in ("attn1", "attn2"):
+        getattr(cast(Any, transformer).transformer_blocks[0], name).set_processor(ProjectedAttention())
     return transformer
 
 
