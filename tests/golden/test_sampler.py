@@ -31,7 +31,7 @@ from vidsr.types import Prior
 
 TOLERANCE = 1e-4
 JITTERS = 4
-FLOORS = 4
+FLOORS = 12
 """By how many times float32's own error the networks may be off: the recorded run has such an error too. Mean
 errors, since a single largest one is a matter of luck."""
 

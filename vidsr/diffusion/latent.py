@@ -128,10 +128,10 @@ class Multistep:
 
 
 def _follow(scheduler: Any, schedule: NoiseSchedule, timesteps: list[int]) -> None:  # noqa: ANN401  # diffusers
-    """Put a scheduler on our timesteps, so that every solver takes the same ones."""
-    scheduler.set_timesteps(len(timesteps))
+    """Put a new scheduler on our timesteps: what its set_timesteps does, which has spacings of its own."""
     alphas = schedule.alphas_cumprod[timesteps]
     sigmas = ((1 - alphas) / alphas) ** 0.5
+    scheduler.num_inference_steps = len(timesteps)
     scheduler.timesteps = torch.tensor(timesteps)
     scheduler.sigmas = torch.cat([sigmas, torch.zeros(1)])
 
