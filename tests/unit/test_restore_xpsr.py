@@ -27,7 +27,7 @@ from vidsr.restore.xpsr.warm import XpsrCarry
 from vidsr.types import Carry, Colour, Done, Frame, Prior, Work
 
 TINY = networks()
-SMALL: dict[str, Any] = {"process_size": 64, "steps": 2, "strength": 0.5}
+SMALL: dict[str, Any] = {"process_size": 64, "steps": 4, "strength": 0.5}
 SETTINGS = {
     "recommended": XpsrSettings.recommended(**SMALL, tile=8, overlap=2),
     "paper": XpsrSettings(**SMALL, tile=8, overlap=2),
@@ -96,8 +96,9 @@ def restore(settings: XpsrSettings, *, batch: int, parts: Sequence[int], frames:
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_batches_of_one_and_of_eight_in_any_order_give_the_same_frames(name: str) -> None:
-    alone = restore(SETTINGS[name], batch=1, parts=range(8), frames=2)
-    together = restore(SETTINGS[name], batch=8, parts=[3, 1, 7, 0, 2, 6, 5, 4], frames=2)
+    settings = replace(SETTINGS[name], steps=2)
+    alone = restore(settings, batch=1, parts=range(8), frames=2)
+    together = restore(settings, batch=8, parts=[3, 1, 7, 0, 2, 6, 5, 4], frames=2)
     # Measured: 2e-5 of full range as recommended, one level of 255 in the paper's 8-bit pictures.
     tolerance = {"recommended": 2e-4, "paper": 1.01 / 255}[name]
     assert np.abs(alone - together).max() <= tolerance
@@ -138,13 +139,13 @@ class Counted:
         return getattr(self._network, name)
 
 
-@pytest.mark.parametrize("call", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("call", [1, 2, 5])
 def test_where_memory_runs_out_the_same_frames_come_with_smaller_batches(call: int) -> None:
     unet = Counted(TINY.unet, fails_at=[call])
     restorer = XpsrRestorer(lambda: replace(TINY, unet=unet), SETTINGS["recommended"])
-    first = restorer.step([work(part, 0) for part in range(3)])
+    first = restorer.step([work(part, 0) for part in range(2)])
     second = restorer.step([work(part, 1, done.carry) for part, done in enumerate(first)])
-    wanted = restore(SETTINGS["recommended"], batch=3, parts=range(3), frames=2)
+    wanted = restore(SETTINGS["recommended"], batch=2, parts=range(2), frames=2)
     found = np.array([[picture(done) for done in step] for step in (first, second)])
     assert np.abs(found - wanted).max() < 2e-4
     # The rung is remembered: no later call is as large as before.
