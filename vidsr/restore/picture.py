@@ -13,13 +13,14 @@ class PictureRestorer:
     """Restores pictures one at a time; made by `open_restorer`."""
 
     def __init__(self, device: Literal["auto", "cpu", "cuda"]) -> None:
+        from vidsr.models import device as devices
         from vidsr.models.compact import weights
         from vidsr.restore import compact
 
         self._compact = compact
         self._model, self._info = weights.load(weights.SHIPPED)
-        self._device = compact.resolve_device(device)
-        self._dtype = compact.best_dtype(self._device)
+        self._device = devices.resolve_device(device)
+        self._dtype = devices.best_dtype(self._device)
 
     def restore_image(
         self,

@@ -4,9 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 from vidsr.diffusion.latent import SolverName, Spacing
+from vidsr.models.device import Device, DType
 
-Device = Literal["cpu", "cuda"]
-DType = Literal["float32", "bfloat16", "float16"]
 StartName = Literal["noise", "lr", "lr-twice"]
 ColourName = Literal["none", "adain", "adain-smoothed", "wavelet"]
 
