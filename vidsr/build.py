@@ -7,6 +7,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from vidsr.caption.file import FileCaptioner
 from vidsr.caption.none import NoCaptioner
@@ -117,7 +118,7 @@ def _xpsr_s(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
         shipped.info, steps=config.steps, strength=config.strength, guidance_scale=guidance_scale
     )
     device = resolve_device(config.device)
-    resolved = {
+    resolved: dict[str, Any] = {
         "device": device,
         "dtype": best_dtype(device) if config.dtype == "auto" else config.dtype,
         "steps": steps,
@@ -185,10 +186,12 @@ def _refuse_others(config: RestoreConfig, restorer: str, without: Sequence[str])
     Raises:
         ConfigError: naming the key.
     """
-    foreign = [name for name in without if getattr(config, name) not in {None, False, 0}]
+    nothing: dict[str, tuple[float | None, ...]] = {"guidance_scale": (None, 1)}
+    foreign = [name for name in without if getattr(config, name) not in nothing.get(name, (None, 0))]
     if restorer != "xpsr":
-        foreign += ["mode"] if config.mode != "video" else []
-        foreign += [f"xpsr.{name}" for name in sorted(config.xpsr.model_fields_set)]
+        default = RestoreConfig()
+        foreign += [] if config.mode == default.mode else ["mode"]
+        foreign += [f"xpsr.{name}" for name, value in config.xpsr if value != getattr(default.xpsr, name)]
     if foreign:
         msg = f"restorer {restorer} has no restore.{foreign[0]}; leave it out, or take a restorer that has it"
         raise ConfigError(msg)

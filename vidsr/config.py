@@ -152,7 +152,9 @@ class XpsrConfig(_Section):
     )
     compiled: bool | None = Field(None, description="Run the networks through torch.compile.")
     tiny_autoencoder: str | None = Field(
-        None, min_length=1, description="Folder of a tiny autoencoder (TAESD) to take instead of the full one."
+        None,
+        min_length=1,
+        description="Folder of a tiny autoencoder (TAESD) to take instead of the full one.",
     )
 
 
@@ -177,8 +179,8 @@ class RestoreConfig(_Section):
         None,
         ge=0,
         le=1,
-        description="xpsr-s: share of the diffused texture. xpsr: share of the steps that a frame takes which "
-        "starts warm. null is what the restorer is best at.",
+        description="xpsr-s: share of the diffused texture. xpsr: share of the steps that a frame takes "
+        "which starts warm. null is what the restorer is best at.",
     )
     guidance_scale: float | None = Field(
         None,
@@ -188,22 +190,23 @@ class RestoreConfig(_Section):
     )
     warm_start: bool | None = Field(
         None,
-        description="Start the diffusion of a frame from the frame before; null is what the restorer is best at.",
+        description="Start the diffusion of a frame from the frame before; null is what the restorer is "
+        "best at.",
     )
     fusion: float | None = Field(
         None,
         ge=0,
         lt=1,
-        description="Of xpsr-s: share of the frame before in a warm start, steadier and a little softer; null "
-        "is 0.2.",
+        description="Of xpsr-s: share of the frame before in a warm start, steadier and a little softer; "
+        "null is 0.2.",
     )
     xpsr: XpsrConfig = Field(XpsrConfig(), description="What xpsr alone has.")
     batch_parts: int = Field(1, ge=1, le=64, description="Parts that are restored side by side in one batch.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes CUDA where there is one.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
-        description="auto takes bfloat16 on CUDA and on CPUs with bfloat16 instructions; float16 is for xpsr on "
-        "CUDA.",
+        description="auto takes bfloat16 on CUDA and on CPUs with bfloat16 instructions; float16 is for "
+        "xpsr on CUDA.",
     )
 
 

@@ -25,7 +25,7 @@ from vidsr.restore.xpsr.picture import (
 )
 from vidsr.restore.xpsr.predict import Call, Conditioning, Denoising, Texts
 from vidsr.restore.xpsr.settings import XpsrSettings
-from vidsr.restore.xpsr.warm import Previous, XpsrCarry, look_back
+from vidsr.restore.xpsr.warm import LookBack, Previous, XpsrCarry, look_back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,6 +65,8 @@ class FrameRestorer:
     settings: XpsrSettings
     tile: int
     """Side of a tile in latents."""
+    look_back: LookBack = look_back
+    """Finds the previous frame in this one."""
 
     def restore(
         self,
@@ -89,7 +91,7 @@ class FrameRestorer:
         picture = prepare(pixels, sizes, settings).to(networks.device)
         grid = self._grid(sizes)
         seen = np.rint(pixels / (np.iinfo(pixels.dtype).max / 255)).astype(np.uint8)
-        previous = None if carry is None else look_back(carry, seen, picture, sizes)
+        previous = None if carry is None else self.look_back(carry, seen, picture, sizes)
         networks.use("autoencoder")
         start = self._start(picture, grid, previous, draw, carried)
         networks.use("denoiser")

@@ -61,7 +61,9 @@ def _load_tiny(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:  
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 
     if not (folder / "config.json").is_file():
-        msg = f"{folder}: no config.json of a tiny autoencoder; restore.xpsr.tiny_autoencoder wants its folder"
+        msg = (
+            f"{folder}: no config.json of a tiny autoencoder; restore.xpsr.tiny_autoencoder wants its folder"
+        )
         raise MissingWeightsError(msg)
     try:
         model: Any = AutoencoderTiny.from_pretrained(

@@ -1,5 +1,6 @@
 """The warm start: what the previous frame says about this one, in latents."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,9 @@ class Previous:
         return [
             index for index, tile in enumerate(grid.tiles) if float(tile.of(self.trust).mean()) < min_coverage
         ]
+
+
+LookBack = Callable[[XpsrCarry, NDArray[np.uint8], Tensor, Sizes], Previous]
 
 
 def look_back(carry: XpsrCarry, seen: NDArray[np.uint8], picture: Tensor, sizes: Sizes) -> Previous:
