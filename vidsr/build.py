@@ -159,7 +159,7 @@ def _xpsr(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
         dtype=best_dtype(device) if config.dtype == "auto" else config.dtype,
         **own,
     )
-    weights = store.locate(config.xpsr.weights)
+    weights = store.locate(config.xpsr.weights, kind="xpsr")
     tiny = None if config.xpsr.tiny_autoencoder is None else Path(config.xpsr.tiny_autoencoder)
     facts = RestorerFacts(
         name="xpsr",

@@ -95,7 +95,7 @@ class XpsrConfig(_Section):
     docs/xpsr.md has the values of both modes beside each other.
     """
 
-    weights: str = Field("xpsr", min_length=1, description="Name of the installed weights, or a folder.")
+    weights: str = Field("xpsr", min_length=1, description="Name of the installed weights.")
     solver: Literal["ddpm", "unipc", "dpm"] | None = Field(None, description="Takes the steps; paper: ddpm.")
     spacing: Literal["leading", "trailing"] | None = Field(
         None, description="Where the timesteps lie; paper: leading."

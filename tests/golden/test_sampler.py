@@ -7,7 +7,10 @@ on this machine, measured against float64.
 """
 
 import json
+import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +21,11 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tests.golden.checkpoint import miniature
+from tests.golden.checkpoint import write_checkpoint
 from tests.golden.fill import uniform
 from tests.golden.sets import LoopRun, loop_runs
 from vidsr.restore.xpsr.frame import Restored
+from vidsr.restore.xpsr.load import load_networks
 from vidsr.restore.xpsr.networks import Networks
 from vidsr.restore.xpsr.picture import match_low_frequencies, quantise
 from vidsr.restore.xpsr.predict import Call, Denoising
@@ -78,7 +82,13 @@ _NETWORKS: dict[tuple[str, torch.dtype], Networks] = {}
 def networks_of(run: Run, dtype: torch.dtype) -> Networks:
     key = (str(run.folder), dtype)
     if key not in _NETWORKS:
-        _NETWORKS[key] = miniature(run.folder / "checkpoint", dtype)
+        with tempfile.TemporaryDirectory() as folder:
+            root = write_checkpoint(Path(folder) / "checkpoint", source=run.folder / "checkpoint")
+            made = load_networks(root, run.settings)
+        # Widened after loading: the reference runs had float32 weights.
+        for network in (made.unet, made.controlnet):
+            network.to(dtype)
+        _NETWORKS[key] = replace(made, dtype=dtype)
     return _NETWORKS[key]
 
 

@@ -33,19 +33,20 @@ def load_networks(root: Path, settings: XpsrSettings, *, tiny_autoencoder: Path 
     unet: Any = load_unet(folders.unet, dtype=dtype, device=device)
     controlnet: Any = load_controlnet(folders.controlnet, dtype=dtype, device=device)
     for network in (unet, controlnet):
-        network.requires_grad_(False).eval()
+        network.requires_grad_(False)
+        network.eval()
         network.to(memory_format=torch.channels_last)
     if settings.compiled:
         unet.forward, controlnet.forward = torch.compile(unet.forward), torch.compile(controlnet.forward)
     if tiny_autoencoder is None:
         # float16 overflows in the decoder of Stable Diffusion 1.5 (its config says force_upcast).
         vae_dtype = torch.float32 if dtype == torch.float16 else dtype
-        autoencoder = load_vae(folders, dtype=vae_dtype, device=device)
+        autoencoder: Any = load_vae(folders, dtype=vae_dtype, device=device)
     else:
         autoencoder = _load_tiny(tiny_autoencoder, dtype, device)
-    autoencoder.requires_grad_(False).eval()
+    autoencoder.requires_grad_(False)
     text = load_text(folders, dtype=torch.float32, device=device)
-    text.encoder.requires_grad_(False).eval()
+    text.encoder.requires_grad_(False)
     return Networks(
         unet=unet,
         controlnet=controlnet,
