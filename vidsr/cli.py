@@ -50,7 +50,7 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
     ] = None,
     pipeline: Pipeline = "enhance",
     restorer: Annotated[
-        str | None, typer.Option(metavar="bicubic|xpsr-s", help="What restores the frames.")
+        str | None, typer.Option(metavar="bicubic|xpsr-s|xpsr", help="What restores the frames.")
     ] = None,
     scale: Annotated[int | None, typer.Option(metavar="2|3|4", help="How many times larger.")] = None,
     priors: Annotated[

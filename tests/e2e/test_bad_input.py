@@ -75,7 +75,7 @@ CASES = {
     "steps of bicubic": (
         ["run", "clip.mp4", *BICUBIC, "--set", "restore.steps=2"],
         2,
-        "bicubic has no steps",
+        "bicubic has no restore.steps",
     ),
     "cuda without one": (["run", "clip.mp4", "--device", "cuda"], 5, "cuda"),
     "probe of nothing": (["probe", "missing.mp4"], 3, "missing.mp4"),

@@ -22,7 +22,7 @@ USED_IN = {
     "ffmpeg": "tests/bench/end_to_end.py",
     "imageio_ffmpeg": "tests/corpus.py",
     "diffusers": "vidsr/models/xpsr/blocks.py",
-    "einops": "vidsr/models/xpsr/blocks.py",
+    "einops": "vidsr/restore/picture.py",
     "transformers": "vidsr/models/xpsr/base.py",
     "huggingface_hub": "vidsr/models/hub.py",
     "safetensors": "vidsr/models/compact/weights.py",

@@ -18,7 +18,6 @@ from diffusers.models.downsampling import Downsample2D
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.upsampling import Upsample2D
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -42,7 +41,7 @@ def each_layer(text: Text) -> Iterator[Context]:
 
 def tokens(features: Tensor) -> Tensor:
     """Return a map as tokens in row-major order: [B, C, h, w] to [B, h w, C]."""
-    return rearrange(features, "b c h w -> b (h w) c")
+    return features.flatten(2).transpose(1, 2)
 
 
 def project(text: Tensor, layers: Iterator[Attention]) -> list[KeyValue]:
@@ -66,15 +65,16 @@ class ProjectedAttention:
         key, value = (
             context if isinstance(context, tuple) else (attention.to_k(context), attention.to_v(context))
         )
+        # "b n (heads c) -> b heads n c"; einops would say so, but tests/bench/xpsr_gpu.py runs without it.
         query, key, value = (
-            rearrange(part, "b n (heads c) -> b heads n c", heads=attention.heads)
+            part.unflatten(2, (attention.heads, -1)).transpose(1, 2)
             for part in (attention.to_q(hidden_states), key, value)
         )
         if attention.upcast_attention:
             query, key = query.float(), key.float()
         read = F.scaled_dot_product_attention(query, key, value.to(query.dtype)).to(hidden_states.dtype)
         # to_out is the projection and a dropout that is never on.
-        return cast(Tensor, attention.to_out[0](rearrange(read, "b heads n c -> b n (heads c)")))
+        return cast(Tensor, attention.to_out[0](read.transpose(1, 2).flatten(2)))
 
 
 def spatial_transformer(layout: Layout, channels: int, heads: int, context_width: int) -> Transformer2DModel:
@@ -89,9 +89,8 @@ def spatial_transformer(layout: Layout, channels: int, heads: int, context_width
         use_linear_projection=layout.linear_projection,
         upcast_attention=layout.upcast_attention,
     )
-    processor = cast(Any, ProjectedAttention())
-    for layer in (transformer.transformer_blocks[0].attn1, cross_attention(transformer)):
-        layer.set_processor(processor)
+    for name in ("attn1", "attn2"):
+        getattr(cast(Any, transformer).transformer_blocks[0], name).set_processor(ProjectedAttention())
     return transformer
 
 
