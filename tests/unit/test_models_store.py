@@ -1,4 +1,4 @@
-"""The store: a model appears whole or not at all, is what it was, and says how to get it where it is missing."""
+"""The store: a model appears whole or not at all, stays what it was, and a missing one says how to get it."""
 
 import json
 import shutil

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -77,7 +77,7 @@ class Repository:
         """
         names = [path.relative_to(self.folder).as_posix() for path in paths]
         with _errors_of_ours(self.id, self.folder):
-            snapshot_download(
+            HfApi().snapshot_download(
                 self.id,
                 revision=self.commit,
                 local_dir=self.folder,
