@@ -31,6 +31,7 @@ HOMES = {
     "scenedetect": {"shots"},
     "cv2": {"flow", "shots", "caption", "evaluate"},
     "torch": {"diffusion", "models", "restore", "train", "evaluate"},
+    "transformers": {"models"},
     "pydantic": {"config", "job"},
     "typer": {"cli"},
     "rich": {"events"},

@@ -21,6 +21,7 @@ USED_IN = {
     "decord": "vidsr/media/sample.py",
     "ffmpeg": "tests/bench/end_to_end.py",
     "imageio_ffmpeg": "tests/corpus.py",
+    "transformers": "vidsr/models/vision_language.py",
     "safetensors": "vidsr/models/compact/weights.py",
     "cv2": "vidsr/caption/noise.py",
     "scenedetect": "vidsr/shots.py",
@@ -40,7 +41,7 @@ MODULES = {
     "pillow": "PIL",
     "pyyaml": "yaml",
 }
-NOT_YET = {"diffusers", "transformers", "einops"}
+NOT_YET = {"diffusers", "einops"}
 """Part of the product's core for the full XPSR model, which is not there yet."""
 
 
