@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 from torch import nn
 from transformers import (
     CLIPImageProcessorPil,
@@ -12,18 +13,30 @@ from transformers import (
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    LlavaNextConfig,
+    LlavaNextForConditionalGeneration,
+    LlavaNextImageProcessorPil,
+    LlavaNextProcessor,
     LlavaProcessor,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
+    ProcessorMixin,
 )
 
 WORDS = ("sky", "rain", "tree", "road", "car", "dog", "snow", "face", "noise", "dark", "soft", "red", "old")
-END = "</s>"
+END, PAD = "</s>", "<pad>"
 CHAT_TEMPLATE = (
     "{% for message in messages %}USER: {% for part in message.content %}"
     "{% if part.type == 'image' %}<image>\n{% else %}{{ part.text }}{% endif %}{% endfor %}{% endfor %}"
     "{% if add_generation_prompt %} ASSISTANT:{% endif %}"
 )
 SIDE, PATCH = 32, 8
+_COUNTING: dict[str, Any] = {
+    "patch_size": PATCH,
+    "vision_feature_select_strategy": "default",
+    "num_additional_image_tokens": 1,
+}
+"""How a processor knows the number of tokens of a picture."""
 
 
 def write_llava(
@@ -33,26 +46,42 @@ def write_llava(
     chat_template: str | None = CHAT_TEMPLATE,
     words: Sequence[str] = WORDS,
 ) -> Path:
-    """Write a model and return `folder`. It answers in `words`, all of WORDS; among them END falls silent."""
+    """Write a model and return `folder`. It answers in `words`, all of WORDS; at END it falls silent."""
     tokenizer = _tokenizer()
-    processor = LlavaProcessor(
-        image_processor=CLIPImageProcessorPil(
-            size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
-        ),
-        tokenizer=tokenizer,
-        patch_size=PATCH,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-        chat_template=chat_template,
+    pictures = CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
+    processor = LlavaProcessor(pictures, tokenizer, chat_template=chat_template, **_COUNTING)
+    model = LlavaForConditionalGeneration(LlavaConfig(**_sizes(tokenizer)))
+    _save(model, processor, folder, words=words, seed=seed)
+    return folder
+
+
+def write_llava_next(folder: Path) -> Path:
+    """Write a model to which pictures of another shape are another number of tokens, and return `folder`."""
+    tokenizer = _tokenizer()
+    grid = [[SIDE, 2 * SIDE], [2 * SIDE, SIDE], [2 * SIDE, 2 * SIDE]]
+    pictures = LlavaNextImageProcessorPil(
+        size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}, image_grid_pinpoints=grid
     )
-    model = LlavaForConditionalGeneration(_config(tokenizer)).eval()
+    processor = LlavaNextProcessor(pictures, tokenizer, chat_template=CHAT_TEMPLATE, **_COUNTING)
+    config = LlavaNextConfig(**_sizes(tokenizer), image_grid_pinpoints=grid)
+    _save(LlavaNextForConditionalGeneration(config), processor, folder, words=WORDS, seed=0)
+    return folder
+
+
+def _save(
+    model: PreTrainedModel, processor: ProcessorMixin, folder: Path, *, words: Sequence[str], seed: int
+) -> None:
+    tokenizer = processor.tokenizer
     _randomise(model, seed)
     _let_it_say(model, tokenizer, words, seed)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
+    # What a model's authors may have set, and a greedy answer must not follow.
+    model.generation_config.do_sample = True
+    model.generation_config.temperature = 5.0
+    model.generation_config.repetition_penalty = 3.0
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
-    return folder
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
@@ -63,17 +92,20 @@ def _tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token=END, pad_token="<pad>", unk_token="<unk>"
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token=END, pad_token=PAD, unk_token="<unk>"
     )
     fast.add_tokens([AddedToken("<image>", special=True, normalized=False)], special_tokens=True)
+    # As the tokenizer of the real one does.
+    fast.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", fast.bos_token_id)]
+    )
     fast.add_tokens([AddedToken(f" {word}", normalized=False) for word in WORDS])
     return fast
 
 
-def _config(tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
-    image_token = tokenizer.convert_tokens_to_ids("<image>")
-    return LlavaConfig(
-        vision_config=CLIPVisionConfig(
+def _sizes(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    return {
+        "vision_config": CLIPVisionConfig(
             hidden_size=32,
             intermediate_size=64,
             num_hidden_layers=2,
@@ -81,7 +113,7 @@ def _config(tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
             image_size=SIDE,
             patch_size=PATCH,
         ),
-        text_config=LlamaConfig(
+        "text_config": LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=32,
             intermediate_size=64,
@@ -91,9 +123,9 @@ def _config(tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
             max_position_embeddings=512,
             tie_word_embeddings=False,
         ),
-        image_token_index=image_token,
-        vision_feature_layer=-1,
-    )
+        "image_token_index": tokenizer.convert_tokens_to_ids("<image>"),
+        "vision_feature_layer": -1,
+    }
 
 
 def _randomise(model: nn.Module, seed: int) -> None:
@@ -107,16 +139,19 @@ def _randomise(model: nn.Module, seed: int) -> None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=0.5, generator=generator)
+    for name, parameter in model.named_parameters():
+        if name.endswith(("class_embedding", "image_newline")):
+            nn.init.normal_(parameter, generator=generator)
 
 
 @torch.no_grad()
 def _let_it_say(
-    model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, words: Sequence[str], seed: int
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, words: Sequence[str], seed: int
 ) -> None:
-    """Have the last layer score zero for all but `words`; the best of many words is above that."""
+    """Have all but `words` score the mean of them, which the best of them never falls below."""
+    said = [word if word in {END, PAD} else f" {word}" for word in words]
     head = model.get_output_embeddings()
     generator = torch.Generator().manual_seed(seed + 1)
-    head.weight.zero_()
-    said = [word if word == END else f" {word}" for word in words]
-    for index in tokenizer.convert_tokens_to_ids(said):
-        head.weight[index] = torch.randn(head.weight.shape[1], generator=generator)
+    rows = torch.randn(len(said), head.weight.shape[1], generator=generator)
+    head.weight[:] = rows.mean(dim=0)
+    head.weight[tokenizer.convert_tokens_to_ids(said)] = rows
