@@ -37,8 +37,9 @@ class PriorCache:
             entry = json.loads(self._path(key).read_text(encoding="utf-8"))
             prior = Prior(**entry["prior"])
             is_sound = entry["key"] == key and entry["sha256"] == _digest(asdict(prior))
-        except (FileNotFoundError, ValueError, TypeError, KeyError):
-            # Not there, torn, or something else under our name: each means to ask the model again.
+        except (OSError, ValueError, TypeError, KeyError):
+            # Not there, not readable, torn, something else under our name: the model is asked again, and a
+            # folder that cannot be used is named by `check`.
             return None
         return prior if is_sound else None
 

@@ -72,7 +72,7 @@ def _check_is_whole(folder: Path, *, remedy: str) -> None:
     if index.is_file():
         try:
             shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-        except (ValueError, KeyError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             msg = f"{index}: not the index of a model's files; {remedy}"
             raise MissingWeightsError(msg) from error
         wanted = ["config.json", *sorted(set(shards))]
