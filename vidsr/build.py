@@ -80,16 +80,16 @@ def _stand_in(config: CaptionConfig) -> Captioner | None:
 
 
 def _mllm(config: CaptionConfig) -> tuple[CaptionConfig, Captioner]:
-    # transformers and torch take seconds to import: only who asks a model pays for it.
+    folder, digest = low_folder, low_digest = _find_model("model", config.model, config.model_digest)
+    if config.low_model is not None:
+        low_folder, low_digest = _find_model("low_model", config.low_model, config.low_model_digest)
+    # transformers and torch take seconds to import: only who asks a model that is there pays for it.
     from vidsr.caption import mllm
     from vidsr.models import vision_language
 
     device, dtype = vision_language.resolve_device(config.device), config.dtype
     if dtype == "auto":
         dtype = vision_language.best_dtype(device)
-    folder, digest = low_folder, low_digest = _find_model("model", config.model, config.model_digest)
-    if config.low_model is not None:
-        low_folder, low_digest = _find_model("low_model", config.low_model, config.low_model_digest)
     captioner = mllm.MllmCaptioner(
         high_level=mllm.Inquiry(folder=folder, digest=digest, question=config.high_question),
         low_level=mllm.Inquiry(folder=low_folder, digest=low_digest, question=config.low_question),
