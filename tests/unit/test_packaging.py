@@ -24,6 +24,7 @@ USED_IN = {
     "diffusers": "vidsr/models/xpsr/blocks.py",
     "einops": "vidsr/restore/picture.py",
     "transformers": "vidsr/models/xpsr/base.py",
+    "huggingface_hub": "vidsr/models/hub.py",
     "safetensors": "vidsr/models/compact/weights.py",
     "cv2": "vidsr/caption/noise.py",
     "scenedetect": "vidsr/shots.py",

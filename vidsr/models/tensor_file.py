@@ -8,17 +8,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from vidsr.errors import CheckpointError
+from vidsr.models.store import StoredDType
 
 SAFETENSORS = ".safetensors"
-StoredDType = Literal["keep", "float16", "bfloat16"]
-"""What floating-point tensors are written as."""
 
 _NAMES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",

@@ -14,11 +14,10 @@ import torch
 
 from vidsr.errors import MissingWeightsError
 from vidsr.models.component import CONFIG, Component
+from vidsr.models.store import BASE_ID
 from vidsr.models.xpsr.controlnet import XpsrControlNet
 from vidsr.models.xpsr.unet import XpsrUNet
 
-BASE_ID = "stable-diffusion-v1-5/stable-diffusion-v1-5"
-"""Where the base is on the hub."""
 SCHEDULER_CONFIG = "scheduler_config.json"
 
 _FILE_NAMES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
