@@ -203,10 +203,13 @@ def _xpsr(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
     own = config.xpsr.model_dump(exclude={"weights", "tiny_autoencoder"}, exclude_none=True)
     named = ("steps", "strength", "guidance_scale", "warm_start")
     own |= {name: getattr(config, name) for name in named if getattr(config, name) is not None}
-    make, dtype = XpsrSettings.recommended, large_model_dtype(device)
-    if config.mode == "paper":
-        make, dtype = XpsrSettings, "float32"
-    dtype = dtype if config.dtype == "auto" else config.dtype
+    if device == "cpu":
+        # A CPU gains little by batches, and row by row no frame depends on its neighbours, to the bit.
+        own.setdefault("max_batch", 1)
+    is_paper, dtype = config.mode == "paper", config.dtype
+    if dtype == "auto":
+        dtype = "float32" if is_paper else large_model_dtype(device)
+    make: Callable[..., XpsrSettings] = XpsrSettings if is_paper else XpsrSettings.recommended
     settings = make(scale=config.scale, device=device, dtype=dtype, **own)
     weights = store.locate(config.xpsr.weights, kind="xpsr")
     tiny = None if config.xpsr.tiny_autoencoder is None else Path(config.xpsr.tiny_autoencoder)

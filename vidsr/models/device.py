@@ -43,7 +43,7 @@ def best_dtype(device: Device) -> Literal["float32", "bfloat16"]:
 
 
 def large_model_dtype(device: Device) -> DType:
-    """Return what a model of billions of weights runs in: half precision wherever the device is fast in one."""
+    """Return what a model of billions of weights runs in: half precision where the device is fast in it."""
     if device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         return "float16"
     return best_dtype(device)
