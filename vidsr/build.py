@@ -3,10 +3,12 @@
 A new captioner or restorer is one function and one line here, in CAPTIONERS or RESTORERS.
 """
 
+import dataclasses
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from vidsr.caption.cache import PriorCache, default_folder
 from vidsr.caption.file import FileCaptioner
@@ -85,11 +87,10 @@ def _mllm(config: CaptionConfig) -> tuple[CaptionConfig, Captioner]:
         low_folder, low_digest = _find_model("low_model", config.low_model, config.low_model_digest)
     # transformers and torch take seconds to import: only who asks a model that is there pays for it.
     from vidsr.caption import mllm
-    from vidsr.models import vision_language
+    from vidsr.models.device import large_model_dtype, resolve_device
 
-    device, dtype = vision_language.resolve_device(config.device), config.dtype
-    if dtype == "auto":
-        dtype = vision_language.best_dtype(device)
+    device = resolve_device(config.device)
+    dtype = large_model_dtype(device) if config.dtype == "auto" else config.dtype
     captioner = mllm.MllmCaptioner(
         high_level=mllm.Inquiry(folder=folder, digest=digest, question=config.high_question),
         low_level=mllm.Inquiry(folder=low_folder, digest=low_digest, question=config.low_question),
@@ -137,9 +138,7 @@ CAPTIONERS: dict[str, Callable[[CaptionConfig], tuple[CaptionConfig, Captioner]]
 
 
 def _bicubic(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
-    if config.steps or config.strength or config.guidance_scale != 1:
-        msg = "restorer bicubic has no steps, strength or guidance_scale; leave them, or take restorer xpsr-s"
-        raise ConfigError(msg)
+    _refuse_others(config, "bicubic", ("steps", "strength", "guidance_scale", "warm_start", "fusion"))
     if config.device == "cuda":
         msg = "restorer bicubic works on the CPU only; leave out --device, or take restorer xpsr-s"
         raise ConfigError(msg)
@@ -156,37 +155,102 @@ def _bicubic(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
 
 def _xpsr_s(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
     # torch takes two seconds to import: only who runs a network pays for it.
+    from vidsr.models.device import best_dtype, resolve_device
     from vidsr.restore import compact
 
+    _refuse_others(config, "xpsr-s", ())
+    if config.dtype == "float16":
+        msg = "restore.dtype=float16: xpsr-s runs in float32 or bfloat16; take auto"
+        raise ConfigError(msg)
     shipped = compact.shipped_weights()
+    guidance_scale = 1.0 if config.guidance_scale is None else config.guidance_scale
     steps, strength = compact.resolve_diffusion(
-        shipped.info, steps=config.steps, strength=config.strength, guidance_scale=config.guidance_scale
+        shipped.info, steps=config.steps, strength=config.strength, guidance_scale=guidance_scale
     )
-    device, dtype = compact.resolve_device(config.device), config.dtype
-    if dtype == "auto":
-        dtype = compact.best_dtype(device)
-    settings = compact.CompactSettings(
-        scale=config.scale,
-        device=device,
-        dtype=dtype,
-        steps=steps,
-        strength=strength,
-        guidance_scale=config.guidance_scale,
-        warm_start=config.warm_start,
-        fusion=config.fusion,
-    )
+    device = resolve_device(config.device)
+    resolved: dict[str, Any] = {
+        "device": device,
+        "dtype": best_dtype(device) if config.dtype == "auto" else config.dtype,
+        "steps": steps,
+        "strength": strength,
+        "guidance_scale": guidance_scale,
+        "warm_start": config.warm_start is not False,
+        "fusion": compact.DEFAULT_FUSION if config.fusion is None else config.fusion,
+    }
+    settings = compact.CompactSettings(scale=config.scale, **resolved)
     facts = RestorerFacts(
         name="xpsr-s",
         scale=config.scale,
-        lead_in=compact.LEAD_IN if steps and config.warm_start else 0,
+        lead_in=compact.LEAD_IN if steps and settings.warm_start else 0,
         weights=shipped.digest,
         make=functools.partial(compact.CompactRestorer.load, shipped.path, settings),
     )
-    resolved = {"device": device, "dtype": dtype, "steps": steps, "strength": strength}
     return config.model_copy(update=resolved), facts
+
+
+def _xpsr(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
+    from vidsr.models import store
+    from vidsr.models.device import large_model_dtype, resolve_device
+    from vidsr.restore.xpsr.load import load_networks
+    from vidsr.restore.xpsr.restorer import LEAD_IN, XpsrRestorer
+    from vidsr.restore.xpsr.settings import XpsrSettings
+
+    _refuse_others(config, "xpsr", ("fusion",))
+    if config.steps == 0 or config.strength == 0:
+        msg = "restorer xpsr is all diffusion: restore.steps and restore.strength must be above 0"
+        raise ConfigError(msg)
+    device = resolve_device(config.device)
+    own = config.xpsr.model_dump(exclude={"weights", "tiny_autoencoder"}, exclude_none=True)
+    named = ("steps", "strength", "guidance_scale", "warm_start")
+    own |= {name: getattr(config, name) for name in named if getattr(config, name) is not None}
+    if device == "cpu":
+        # A CPU gains little by batches, and row by row no frame depends on its neighbours, to the bit.
+        own.setdefault("max_batch", 1)
+    is_paper, dtype = config.mode == "paper", config.dtype
+    if dtype == "auto":
+        dtype = "float32" if is_paper else large_model_dtype(device)
+    make: Callable[..., XpsrSettings] = XpsrSettings if is_paper else XpsrSettings.recommended
+    settings = make(scale=config.scale, device=device, dtype=dtype, **own)
+    weights = store.locate(config.xpsr.weights, kind="xpsr")
+    tiny = None if config.xpsr.tiny_autoencoder is None else Path(config.xpsr.tiny_autoencoder)
+    facts = RestorerFacts(
+        name="xpsr",
+        scale=config.scale,
+        lead_in=LEAD_IN if settings.warm_start else 0,
+        weights=weights.digest,
+        make=functools.partial(
+            XpsrRestorer,
+            functools.partial(load_networks, weights.path, settings, tiny_autoencoder=tiny),
+            settings,
+        ),
+    )
+    plain = dataclasses.asdict(settings)
+    resolved = {name: plain[name] for name in ("device", "dtype", *named)}
+    resolved["xpsr"] = config.xpsr.model_copy(
+        update={name: plain[name] for name in type(config.xpsr).model_fields if name in plain}
+    )
+    return config.model_copy(update=resolved), facts
+
+
+def _refuse_others(config: RestoreConfig, restorer: str, without: Sequence[str]) -> None:
+    """Refuse what the user sets and the restorer has not.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    nothing: dict[str, tuple[float | None, ...]] = {"guidance_scale": (None, 1)}
+    foreign = [name for name in without if getattr(config, name) not in nothing.get(name, (None, 0))]
+    if restorer != "xpsr":
+        default = RestoreConfig()
+        foreign += [] if config.mode == default.mode else ["mode"]
+        foreign += [f"xpsr.{name}" for name, value in config.xpsr if value != getattr(default.xpsr, name)]
+    if foreign:
+        msg = f"restorer {restorer} has no restore.{foreign[0]}; leave it out, or take a restorer that has it"
+        raise ConfigError(msg)
 
 
 RESTORERS: dict[str, Callable[[RestoreConfig], tuple[RestoreConfig, RestorerFacts]]] = {
     "bicubic": _bicubic,
     "xpsr-s": _xpsr_s,
+    "xpsr": _xpsr,
 }

@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from vidsr import config, events
+from vidsr.cli_models import models_app
 from vidsr.errors import EXIT_DONE, Stopped, UsageError, VidsrError
 from vidsr.memory import keep_freed_blocks
 from vidsr.version import __version__
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Look at pipelines and their configuration.")
 app.add_typer(config_app, name="config")
+app.add_typer(models_app, name="models")
 
 Input = Annotated[Path, typer.Argument(metavar="INPUT", help="The video.", show_default=False)]
 Pipeline = Annotated[str, typer.Option(metavar="NAME|FILE", help="A shipped pipeline, or a YAML file.")]
@@ -48,7 +50,7 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
     ] = None,
     pipeline: Pipeline = "enhance",
     restorer: Annotated[
-        str | None, typer.Option(metavar="bicubic|xpsr-s", help="What restores the frames.")
+        str | None, typer.Option(metavar="bicubic|xpsr-s|xpsr", help="What restores the frames.")
     ] = None,
     scale: Annotated[int | None, typer.Option(metavar="2|3|4", help="How many times larger.")] = None,
     priors: Annotated[
@@ -242,8 +244,9 @@ def _root(
     _show_help_without_command(context)
 
 
+@models_app.callback(invoke_without_command=True)
 @config_app.callback(invoke_without_command=True)
-def _config_root(context: typer.Context) -> None:
+def _group_root(context: typer.Context) -> None:
     _show_help_without_command(context)
 
 

@@ -148,29 +148,124 @@ class CaptionConfig(_Section):
         return digest
 
 
+class XpsrConfig(_Section):
+    """Where the published model may be run otherwise than restore.mode says; null leaves it to the mode.
+
+    docs/xpsr.md has the values of both modes beside each other.
+    """
+
+    weights: str = Field("xpsr", min_length=1, description="Name of the installed weights.")
+    solver: Literal["ddpm", "unipc", "dpm"] | None = Field(None, description="Takes the steps; paper: ddpm.")
+    spacing: Literal["leading", "trailing"] | None = Field(
+        None, description="Where the timesteps lie; paper: leading."
+    )
+    guidance_interval: tuple[int, int] | None = Field(
+        None, description="Timesteps from, up to and without, at which guidance is on; paper: [0, 1000]."
+    )
+    conditioning_scale: float | None = Field(
+        None, ge=0, le=2, description="Of the ControlNet's residuals; paper: 1."
+    )
+    start: Literal["noise", "lr", "lr-twice"] | None = Field(
+        None,
+        description="From noise, from the noised low-resolution picture, or from that noised twice; paper: "
+        "lr-twice.",
+    )
+    added_noise_level: int | None = Field(
+        None, ge=0, le=999, description="Timestep of the second noise of lr-twice; paper: 800."
+    )
+    draws_posterior: bool | None = Field(
+        None, description="Draw the picture's latents, instead of taking their mean; paper: true."
+    )
+    tile: int | None = Field(None, ge=8, le=1024, description="Side of a tile in latents; paper: 320.")
+    overlap: int | None = Field(None, ge=0, le=512, description="Of tiles, in latents; paper: 8.")
+    centred_windows: bool | None = Field(
+        None, description="Blend tiles by centred windows, not half a row off; paper: false."
+    )
+    process_size: int | None = Field(
+        None, ge=64, le=2048, description="Smaller pictures are enlarged to this short side; paper: 512."
+    )
+    fit: Literal["squeeze", "pad"] | None = Field(
+        None, description="How sides become multiples of 8; paper: squeeze."
+    )
+    quantised: bool | None = Field(None, description="Round to 8 bits on the way; paper: true.")
+    colour: Literal["none", "adain", "adain-smoothed", "wavelet"] | None = Field(
+        None, description="How the colours of the source are kept; paper: adain."
+    )
+    reserve_added_prompt: bool | None = Field(
+        None, description="Shorten a long prior so that the added prompt is read; paper: false."
+    )
+    min_coverage: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of a tile that must be known from the frame before for a warm start.",
+    )
+    carried_noise: bool | None = Field(
+        None, description="Move the noise along with the picture; paper: false."
+    )
+    control_every: int | None = Field(
+        None, ge=1, le=100, description="Steps that share one answer of the ControlNet; paper: 1."
+    )
+    max_batch: int | None = Field(
+        None, ge=1, le=1024, description="Tiles and guidance halves in one call of the networks."
+    )
+    compiled: bool | None = Field(None, description="Run the networks through torch.compile.")
+    tiny_autoencoder: str | None = Field(
+        None,
+        min_length=1,
+        description="Folder of a tiny autoencoder (TAESD) to take instead of the full one.",
+    )
+
+
 class RestoreConfig(_Section):
     """What restores the frames."""
 
-    restorer: Literal["bicubic", "xpsr-s"] = Field("xpsr-s", description="bicubic scales; xpsr-s restores.")
+    restorer: Literal["bicubic", "xpsr-s", "xpsr"] = Field(
+        "xpsr-s", description="bicubic scales; xpsr-s is the embedded model; xpsr the published one."
+    )
+    mode: Literal["video", "paper"] = Field(
+        "video", description="Of xpsr: what is recommended for video, or the published sampler."
+    )
     scale: Literal[2, 3, 4] = Field(4, description="xpsr-s works at 4; 2 and 3 are averaged down from that.")
     steps: int | None = Field(
         None,
         ge=0,
-        le=4,
-        description="Diffusion steps; 0 is the estimate alone, null what the weights are best at.",
+        le=1000,
+        description="Diffusion steps; xpsr-s takes 0 to 4, and 0 is its estimate alone. null is what the "
+        "restorer is best at.",
     )
     strength: float | None = Field(
-        None, ge=0, le=1, description="Share of the diffused texture; null is what the weights are best at."
+        None,
+        ge=0,
+        le=1,
+        description="xpsr-s: share of the diffused texture. xpsr: share of the steps that a frame takes "
+        "which starts warm. null is what the restorer is best at.",
     )
-    guidance_scale: float = Field(1.0, ge=1, le=10, description="1 is without guidance, and half the cost.")
-    warm_start: bool = Field(True, description="Start the diffusion of a frame from the frame before.")
-    fusion: float = Field(
-        0.2, ge=0, lt=1, description="Share of the frame before in a warm start: steadier, a little softer."
+    guidance_scale: float | None = Field(
+        None,
+        ge=1,
+        le=20,
+        description="1 is without guidance, and half the cost; null is what the restorer is best at.",
     )
+    warm_start: bool | None = Field(
+        None,
+        description="Start the diffusion of a frame from the frame before; null is what the restorer is "
+        "best at.",
+    )
+    fusion: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Of xpsr-s: share of the frame before in a warm start, steadier and a little softer; "
+        "null is 0.2.",
+    )
+    xpsr: XpsrConfig = Field(XpsrConfig(), description="What xpsr alone has.")
     batch_parts: int = Field(1, ge=1, le=64, description="Parts that are restored side by side in one batch.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes CUDA where there is one.")
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto takes bfloat16 on CUDA and on CPUs with bfloat16 instructions."
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="auto takes bfloat16 on CUDA and on CPUs with bfloat16 instructions; float16 is for "
+        "xpsr on CUDA.",
     )
 
 

@@ -141,11 +141,23 @@ def likeness_mask(here: NDArray[np.uint8], there: NDArray[np.uint8], flow: Flow)
 
 def enlarge_flow(flow: Flow, scale: int) -> Flow:
     """Return the flow of pictures `scale` times as large, float32 [2, scale H, scale W]."""
+    return resize_flow(flow, (flow.shape[1] * scale, flow.shape[2] * scale))
+
+
+def resize_flow(flow: Flow, size: tuple[int, int]) -> Flow:
+    """Return the flow of the same pictures at another size, (height, width): float32 [2, height, width].
+
+    Larger ones are interpolated, smaller ones averaged.
+    """
     import cv2
 
-    size = (flow.shape[2] * scale, flow.shape[1] * scale)
-    planes = [cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in flow]
-    return np.stack(planes).astype(np.float32) * np.float32(scale)
+    factors = (size[1] / flow.shape[2], size[0] / flow.shape[1])
+    method = cv2.INTER_AREA if max(factors) < 1 else cv2.INTER_LINEAR
+    planes = [
+        cv2.resize(plane, size[::-1], interpolation=method) * np.float32(factor)
+        for plane, factor in zip(flow, factors, strict=True)
+    ]
+    return np.stack(planes).astype(np.float32)
 
 
 def _gray(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from vidsr.events import count
+from vidsr.models.store import InstalledModel
 from vidsr.types import FrameTable, MediaInfo, Plan, StreamInfo, StreamPlan
 
 
@@ -24,6 +25,16 @@ def media_lines(info: MediaInfo) -> list[str]:
     lines += [_stream_line(stream) for stream in info.streams if stream.index != video.stream_index]
     if info.num_chapters:
         lines.append(f"chapters: {info.num_chapters}")
+    return lines
+
+
+def model_lines(models: Sequence[InstalledModel]) -> list[str]:
+    """Describe installed models, a line each and their sources below it."""
+    lines = []
+    for model in models:
+        size = f"{model.size_bytes / 1e9:.2f} GB"
+        lines.append(f"{model.name}: {model.kind}, {model.dtype}, {size}, {model.digest[:16]}, {model.path}")
+        lines += [f"  from {source}" for source in model.sources]
     return lines
 
 

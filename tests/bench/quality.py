@@ -33,7 +33,8 @@ from vidsr.evaluate.pairs import open_metrics
 from vidsr.evaluate.table import Row, interval, to_markdown
 from vidsr.models.compact import weights
 from vidsr.models.compact.estimate import SCALE
-from vidsr.restore.compact import CompactRestorer, CompactSettings, best_dtype, shipped_weights
+from vidsr.models.device import best_dtype
+from vidsr.restore.compact import CompactRestorer, CompactSettings, shipped_weights
 from vidsr.restore.picture import measure
 from vidsr.train.degradation import degrade
 from vidsr.train.draw import Draw

@@ -33,7 +33,8 @@ from vidsr.evaluate.pairs import Metrics, open_metrics
 from vidsr.job.parts import parts_of, seed_of
 from vidsr.models.compact import weights
 from vidsr.models.compact.estimate import SCALE
-from vidsr.restore.compact import LEAD_IN, CompactRestorer, CompactSettings, best_dtype, shipped_weights
+from vidsr.models.device import best_dtype
+from vidsr.restore.compact import LEAD_IN, CompactRestorer, CompactSettings, shipped_weights
 from vidsr.restore.picture import measure
 from vidsr.train.degradation import DegradationSet, degrade_clip
 from vidsr.train.draw import Draw

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 
 from tests.tiny_llava import CHAT_TEMPLATE, END, WORDS, write_llava, write_llava_next
 from vidsr.errors import CheckpointError, MachineError, MemoryExhaustedError
-from vidsr.models import vision_language
+from vidsr.models import device, vision_language
 from vidsr.models.vision_language import VisionLanguageModel
 
 QUESTION = "What is it?"
@@ -177,11 +177,11 @@ def test_a_model_that_nobody_holds_is_gone(folder: Path) -> None:
 
 def test_a_device_that_is_not_there_is_named() -> None:
     if torch.cuda.is_available():
-        assert vision_language.resolve_device("cuda") == "cuda"
+        assert device.resolve_device("cuda") == "cuda"
         return
-    assert vision_language.resolve_device("auto") == "cpu"
-    with pytest.raises(MachineError, match=r"caption\.device=cuda: this torch sees no CUDA device"):
-        vision_language.resolve_device("cuda")
+    assert device.resolve_device("auto") == "cpu"
+    with pytest.raises(MachineError, match=r"device cuda: this torch sees no CUDA device"):
+        device.resolve_device("cuda")
 
 
 @pytest.mark.gpu

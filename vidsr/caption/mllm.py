@@ -12,7 +12,8 @@ from vidsr.caption.cache import PriorCache, key_of
 from vidsr.caption.protocol import ShownShot
 from vidsr.caption.sharpness import sharpest
 from vidsr.errors import CaptionError, MemoryExhaustedError
-from vidsr.models.vision_language import Device, DType, VisionLanguageModel, release
+from vidsr.models.device import Device, DType
+from vidsr.models.vision_language import VisionLanguageModel, release
 from vidsr.types import Prior, Shot
 
 NAME = "mllm/1"

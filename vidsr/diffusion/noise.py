@@ -20,6 +20,19 @@ def fresh_noise(shape: tuple[int, int, int], *, seed: int, index: int) -> Noise:
     return _generator(seed, index).standard_normal(shape, dtype=np.float32)
 
 
+class NoiseDraws:
+    """Fields for frame `index` of the part with `seed`, one after the other."""
+
+    def __init__(self, shape: tuple[int, int, int], *, seed: int, index: int) -> None:
+        """Begin with the field that `fresh_noise` gives."""
+        self._shape = shape
+        self._generator = _generator(seed, index)
+
+    def __call__(self) -> Noise:
+        """Draw the next one."""
+        return self._generator.standard_normal(self._shape, dtype=np.float32)
+
+
 def carried_noise(before: Noise, flow: Flow, trusted: NDArray[np.bool_], *, seed: int, index: int) -> Noise:
     """Return the noise of a frame whose previous frame had `before`.
 

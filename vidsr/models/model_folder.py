@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vidsr.errors import MissingWeightsError
 from vidsr.files import sha256_of
+from vidsr.models import store
 
 WEIGHTS = ".safetensors"
 _READ_SUFFIXES = frozenset({".json", ".jinja", ".model", ".txt", WEIGHTS})
@@ -19,8 +20,8 @@ def find(name: str) -> Path:
     """Return the folder of a model that is on this machine; nothing is fetched.
 
     Args:
-        name: a folder, or an id such as llava-hf/llava-1.5-7b-hf whose files are in the local cache of
-            Hugging Face.
+        name: a folder, or an id such as llava-hf/llava-1.5-7b-hf that is installed or whose files are in the
+            local cache of Hugging Face.
 
     Raises:
         MissingWeightsError: there is none, or not all of its files are there.
@@ -29,6 +30,8 @@ def find(name: str) -> Path:
     if folder.is_dir():
         _check_is_whole(folder, remedy="copy the missing files there")
         return folder
+    if store.is_installed(name):
+        return store.locate(name, kind="mllm").path
     if not _can_be_an_id(name):
         msg = f"{name}: no such folder; give the folder of a model, or an id such as OWNER/NAME"
         raise MissingWeightsError(msg)

@@ -4,7 +4,7 @@ import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -16,38 +16,10 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationC
 from transformers.utils import logging
 
 from vidsr.errors import CheckpointError, MachineError, MemoryExhaustedError
-from vidsr.models.compact.precision import has_fast_bfloat16
+from vidsr.models.device import TORCH_DTYPES, Device, DType
 
-Device = Literal["cpu", "cuda"]
-DType = Literal["float32", "bfloat16", "float16"]
-
-DTYPES: dict[DType, torch.dtype] = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
 LLAVA_PROMPT = "<image>\nUSER: {question} \nASSISTANT:"
 """What the authors of XPSR ask LLaVA-1.5 with; for models that bring no chat template of their own."""
-
-
-def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
-    """Return the device to use.
-
-    Raises:
-        MachineError: CUDA is asked for and there is none.
-    """
-    has_cuda = torch.cuda.is_available()
-    if wanted == "cuda" and not has_cuda:
-        msg = "caption.device=cuda: this torch sees no CUDA device; take --set caption.device=cpu"
-        raise MachineError(msg)
-    return "cuda" if has_cuda and wanted != "cpu" else "cpu"
-
-
-def best_dtype(device: Device) -> DType:
-    """Return the half precision that the device is fast in, bfloat16 before float16; float32 if none is."""
-    if device == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-    return "bfloat16" if has_fast_bfloat16(device) else "float32"
 
 
 class VisionLanguageModel:
@@ -97,7 +69,7 @@ class VisionLanguageModel:
                 )
                 loaded = AutoModelForImageTextToText.from_pretrained(
                     folder,
-                    dtype=DTYPES[dtype],
+                    dtype=TORCH_DTYPES[dtype],
                     local_files_only=True,
                     trust_remote_code=False,
                     use_safetensors=True,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,22 +15,22 @@ from vidsr.degradation_words import NEGATIVE_HIGH_LEVEL, known_phrases
 from vidsr.diffusion.sampler import guided, sample
 from vidsr.diffusion.schedule import TIMESTEPS, WARM_TIMESTEPS
 from vidsr.diffusion.warm_start import DiffusionCarry, Previous, Start, cold_start, warm_start
-from vidsr.errors import ConfigError, MachineError
+from vidsr.errors import ConfigError
 from vidsr.media.colour import from_rgb, to_rgb
 from vidsr.models.compact import text, weights
 from vidsr.models.compact.denoiser import Condition, DenoiserNet
 from vidsr.models.compact.estimate import SCALE, pad
-from vidsr.models.compact.precision import cast_parameters, has_fast_bfloat16
+from vidsr.models.compact.precision import cast_parameters
 from vidsr.models.compact.transform import BLOCK
 from vidsr.models.compact.unet import Priors
 from vidsr.models.compact.weights import CompactModel, WeightsInfo
+from vidsr.models.device import TORCH_DTYPES, Device, DType
 from vidsr.types import Done, Prior, Work
-
-Device = Literal["cpu", "cuda"]
-DType = Literal["float32", "bfloat16"]
 
 FADE = 9
 """Pixels of the result over which fusion fades out, odd."""
+DEFAULT_FUSION = 0.2
+MAX_STEPS = max(TIMESTEPS)
 LEAD_IN = 2
 """Frames that a part restores and drops, so that its first one starts as warm as the others."""
 
@@ -81,6 +81,9 @@ def resolve_diffusion(
     Raises:
         ConfigError: the two contradict each other, or the weights hold no diffusion.
     """
+    if steps is not None and steps > MAX_STEPS:
+        msg = f"restore.steps={steps}: xpsr-s takes 0 to {MAX_STEPS}"
+        raise ConfigError(msg)
     steps = (0 if strength == 0 else info.steps) if steps is None else steps
     strength = (info.strength if steps else 0.0) if strength is None else strength
     if not info.steps and (steps or strength or guidance_scale != 1):
@@ -99,30 +102,12 @@ def resolve_diffusion(
     return steps, strength
 
 
-def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
-    """Return the device to use.
-
-    Raises:
-        MachineError: CUDA is asked for and there is none.
-    """
-    has_cuda = torch.cuda.is_available()
-    if wanted == "cuda" and not has_cuda:
-        msg = "device cuda: this torch sees no CUDA device; take --device cpu"
-        raise MachineError(msg)
-    return "cuda" if has_cuda and wanted != "cpu" else "cpu"
-
-
-def best_dtype(device: Device) -> DType:
-    """Return bfloat16 where the device is faster in it, float32 elsewhere."""
-    return "bfloat16" if has_fast_bfloat16(device) else "float32"
-
-
 class CompactRestorer:
     """Restores frames: an estimate each, and a residual diffused from noise or from the frame before."""
 
     def __init__(self, model: CompactModel, settings: CompactSettings) -> None:
         self._settings = settings
-        dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.dtype]
+        dtype = TORCH_DTYPES[settings.dtype]
         for network in (model.estimate, model.denoiser):
             if network is not None:
                 network.to(device=settings.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]

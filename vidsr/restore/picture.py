@@ -3,6 +3,7 @@
 from typing import Literal
 
 import numpy as np
+from einops import rearrange
 from numpy.typing import NDArray
 
 from vidsr.errors import ConfigError
@@ -13,13 +14,14 @@ class PictureRestorer:
     """Restores pictures one at a time; made by `open_restorer`."""
 
     def __init__(self, device: Literal["auto", "cpu", "cuda"]) -> None:
+        from vidsr.models import device as devices
         from vidsr.models.compact import weights
         from vidsr.restore import compact
 
         self._compact = compact
         self._model, self._info = weights.load(weights.SHIPPED)
-        self._device = compact.resolve_device(device)
-        self._dtype = compact.best_dtype(self._device)
+        self._device = devices.resolve_device(device)
+        self._dtype = devices.best_dtype(self._device)
 
     def restore_image(
         self,
@@ -63,10 +65,10 @@ class PictureRestorer:
         settings = self._compact.CompactSettings(
             scale=scale, device=self._device, dtype=self._dtype, steps=steps, strength=strength
         )
-        planar = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        planar = np.ascontiguousarray(rearrange(pixels, "h w c -> c h w"))
         restorer = self._compact.CompactRestorer(self._model, settings)
         restored = restorer.restore_pixels(planar, measure(planar) if prior is None else prior, seed=seed)
-        return np.ascontiguousarray(restored.transpose(1, 2, 0))
+        return np.ascontiguousarray(rearrange(restored, "c h w -> h w c"))
 
 
 def open_restorer(

@@ -10,10 +10,10 @@ from vidsr.diffusion.schedule import TIMESTEPS, WARM_TIMESTEPS
 from vidsr.errors import CheckpointError, ConfigError
 from vidsr.models.compact.denoiser import Condition, DenoiserNet
 from vidsr.models.compact.estimate import EstimateNet, enlarge
-from vidsr.models.compact.precision import has_fast_bfloat16
 from vidsr.models.compact.transform import BLOCK
 from vidsr.models.compact.unet import Priors
 from vidsr.models.compact.weights import CompactModel, WeightsInfo
+from vidsr.models.device import has_fast_bfloat16
 from vidsr.train.data import Batch, PreviousBatch, SampleMaker, psnr
 from vidsr.train.draw import Draw
 from vidsr.train.estimate_task import means, validation_batches

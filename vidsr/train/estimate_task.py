@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from vidsr.models.compact.estimate import EstimateNet, FreeHeads, enlarge
-from vidsr.models.compact.precision import has_fast_bfloat16
 from vidsr.models.compact.weights import CompactModel, WeightsInfo
+from vidsr.models.device import has_fast_bfloat16
 from vidsr.train.data import Batch, SampleMaker, psnr, without_captions
 from vidsr.train.draw import Draw
 from vidsr.train.grow import grown

@@ -1,0 +1,1 @@
+"""The published model as a restorer of video frames."""

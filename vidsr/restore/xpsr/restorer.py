@@ -1,0 +1,181 @@
+"""XPSR as a restorer: the frames of all open parts side by side, with the memory that there is."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from vidsr.diffusion.noise import Noise, NoiseDraws
+from vidsr.errors import MemoryExhaustedError
+from vidsr.media.colour import from_rgb, to_rgb
+from vidsr.models.xpsr.autoencoder import FACTOR
+from vidsr.restore.xpsr.frame import FrameRestorer, Restored
+from vidsr.restore.xpsr.ladder import is_out_of_memory, ladder
+from vidsr.restore.xpsr.networks import Networks
+from vidsr.restore.xpsr.picture import Sizes
+from vidsr.restore.xpsr.predict import Denoising, Predictor, Text, Texts, run_together
+from vidsr.restore.xpsr.settings import XpsrSettings
+from vidsr.restore.xpsr.warm import Previous, XpsrCarry
+from vidsr.types import Done, Prior, Work
+
+LEAD_IN = 2
+"""Frames that a part restores and drops, so that its first one starts as warm as the others."""
+KEPT_TEXTS = 64
+"""Priors whose keys and values are kept: as many as there may be open parts."""
+
+
+class XpsrRestorer:
+    """Restores a frame of each open part with the published model."""
+
+    def __init__(self, load: Callable[[], Networks], settings: XpsrSettings) -> None:
+        """Prepare; the networks are loaded when the first frame comes.
+
+        Args:
+            load: makes the networks; to be picklable where the restorer is sent elsewhere.
+            settings: how they are run.
+        """
+        self._load = load
+        self._settings = settings
+        self._rungs = ladder(max_batch=settings.max_batch, tile=settings.tile)
+        self._rung = next(self._rungs)
+        self._texts: dict[Prior, Texts] = {}
+
+    @functools.cached_property
+    def _networks(self) -> Networks:
+        return self._load()
+
+    def step(self, batch: Sequence[Work]) -> Sequence[Done]:
+        """Restore the frames of `batch`; where memory runs out, the same frames again with less.
+
+        Raises:
+            MemoryExhaustedError: it ran out at the last rung of the ladder too.
+        """
+        while True:
+            try:
+                return self._step(batch)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Outside of the handler, where the failed step's tensors are still referred to.
+            self._step_down([work.frame.index for work in batch])
+
+    @torch.inference_mode()
+    def restore_pixels(
+        self,
+        pixels: NDArray[Any],
+        prior: Prior,
+        *,
+        seed: int = 0,
+        draw: Callable[[], Noise] | None = None,
+    ) -> Restored:
+        """Restore one picture.
+
+        Args:
+            pixels: uint8 or uint16 RGB [3, h, w].
+            prior: what is known about it.
+            seed: of the noise.
+            draw: gives each field of noise in the order of the published sampler, instead of `seed`.
+        """
+        frame = self.coroutine(pixels, prior, draw=draw or self._draws(pixels, seed=seed, index=0))
+        return run_together([frame], self.predictor())[0]
+
+    def coroutine(
+        self, pixels: NDArray[Any], prior: Prior, *, draw: Callable[[], Noise]
+    ) -> Denoising[Restored]:
+        """Return one picture on its way, for those who predict its noise themselves; see `restore_pixels`."""
+        return self._frames().restore(pixels, self._read(prior), draw=draw)
+
+    @torch.inference_mode()
+    def _step(self, batch: Sequence[Work]) -> Sequence[Done]:
+        frames = self._frames()
+        results = run_together([self._on_its_way(work, frames) for work in batch], self.predictor())
+        return [
+            Done(
+                frame=from_rgb(
+                    result.pixels, pix_fmt=work.frame.pix_fmt, colour=work.frame.colour, like=work.frame
+                ),
+                carry=result.carry if self._settings.warm_start else None,
+            )
+            for work, result in zip(batch, results, strict=True)
+        ]
+
+    def _on_its_way(self, work: Work, frames: FrameRestorer) -> Denoising[Restored]:
+        pixels, seed, index = to_rgb(work.frame), work.seed, work.frame.index
+        carry = work.carry if isinstance(work.carry, XpsrCarry) and self._settings.warm_start else None
+        carried = None
+        if carry is not None and self._settings.carried_noise:
+            carried = functools.partial(_moved, carry=carry, seed=seed, index=index)
+        return frames.restore(
+            pixels,
+            self._read(work.prior),
+            draw=self._draws(pixels, seed=seed, index=index),
+            carry=carry,
+            carried=carried,
+        )
+
+    def _draws(self, pixels: NDArray[Any], *, seed: int, index: int) -> NoiseDraws:
+        height, width = Sizes.of(pixels, self._settings).canvas
+        return NoiseDraws((4, height // FACTOR, width // FACTOR), seed=seed, index=index)
+
+    def _read(self, prior: Prior) -> Texts:
+        """Return the prior as the networks read it: encoded once a shot."""
+        if prior not in self._texts:
+            if len(self._texts) == KEPT_TEXTS:
+                self._texts.pop(next(iter(self._texts)))
+            networks = self._networks
+            prompts = networks.text.prompts(
+                prior.high_level, prior.low_level, reserve_added=self._settings.reserve_added_prompt
+            )
+            networks.use("denoiser")
+            self._texts[prior] = Texts(
+                wanted=self._project(prompts.high, prompts.low),
+                unwanted=self._project(prompts.high_negative, prompts.low_negative),
+            )
+        return self._texts[prior]
+
+    def _project(self, high: str, low: str) -> Text:
+        networks = self._networks
+        states = networks.text.encode([high, low]).to(networks.device, networks.dtype)
+        return Text(
+            control_high=networks.controlnet.project_high(states[:1]),
+            control_low=networks.controlnet.project_low(states[1:]),
+            unet_high=networks.unet.project_high(states[:1]),
+            unet_low=networks.unet.project_low(states[1:]),
+        )
+
+    def _frames(self) -> FrameRestorer:
+        return FrameRestorer(networks=self._networks, settings=self._settings, tile=self._rung.tile)
+
+    def predictor(self) -> Predictor:
+        """Return what predicts the noise of pictures on their way."""
+        settings = self._settings
+        return Predictor(
+            self._networks,
+            conditioning_scale=settings.conditioning_scale,
+            max_batch=self._rung.max_batch,
+            keeps_control=settings.control_every > 1,
+            pads=settings.compiled,
+        )
+
+    def _step_down(self, frames: Sequence[int]) -> None:
+        """Take the next rung of the ladder, for good."""
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        rung = next(self._rungs, None)
+        if rung is None:
+            msg = (
+                f"frames {list(frames)}: memory ran out even with {self._rung}; take a smaller --scale, "
+                "restore.batch_parts=1, or a machine with more memory"
+            )
+            raise MemoryExhaustedError(msg)
+        self._rung = rung
+        self._networks.autoencoder.use_tiles(rung.autoencoder_tile)
+        if rung.offload:
+            self._networks.offload()
+
+
+def _moved(previous: Previous, *, carry: XpsrCarry, seed: int, index: int) -> Noise:
+    """Return the noise of the frame before, moved along."""
+    return previous.noise(carry, seed=seed, index=index)
