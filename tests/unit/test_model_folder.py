@@ -70,6 +70,7 @@ def test_a_part_of_the_weights_that_was_not_copied_is_named(folder: Path) -> Non
 def test_the_digest_is_of_what_the_model_is_made_of(folder: Path, original: Path) -> None:
     digest = model_folder.digest_of(original)
     (folder / "README.md").write_text("Lies elsewhere.")
+    (folder / "manifest.json").write_text("{}")
     assert model_folder.digest_of(folder) == digest
     for name in ("config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"):
         before = (folder / name).read_bytes()

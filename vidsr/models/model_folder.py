@@ -48,7 +48,12 @@ def digest_of(folder: Path) -> str:
     changes weights everywhere, and gigabytes need not be read before every run. It tells models apart; it
     does not prove that no single byte is damaged.
     """
-    files = sorted(path for path in folder.iterdir() if path.suffix in _READ_SUFFIXES and path.is_file())
+    files = sorted(
+        path
+        for path in folder.iterdir()
+        # The store's manifest says where the model came from, which makes it no other.
+        if path.suffix in _READ_SUFFIXES and path.name != store.MANIFEST and path.is_file()
+    )
     entries = [[path.name, path.stat().st_size, _content_of(path)] for path in files]
     return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
 
