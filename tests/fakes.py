@@ -7,6 +7,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsr.caption.protocol import ShownShot
+from vidsr.errors import CaptionError
 from vidsr.types import Carry, Colour, Done, Frame, Part, Prior, Shot, Work
 
 
@@ -106,3 +108,29 @@ class CountingCaptioner:
     def caption(self, shot: Shot, pictures: Sequence[NDArray[np.uint8]]) -> Prior:
         self.calls.append(shot.index)
         return Prior(low_level=f"shot {shot.index} in {len(pictures)} pictures", captioner=self.name)
+
+
+class BatchingCaptioner(CountingCaptioner):
+    """Takes several shots at once, says what each was shown, fails at some, and knows whether it is open."""
+
+    name = "batching/1"
+
+    def __init__(self, *, batch_shots: int = 3, fails_at: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.batch_shots = batch_shots
+        self.batches: list[list[int]] = []
+        self.is_open = False
+        self._fails_at = fails_at
+
+    def caption_shots(self, shown: Sequence[ShownShot]) -> list[Prior | CaptionError]:
+        self.is_open = True
+        self.batches.append([item.shot.index for item in shown])
+        return [
+            CaptionError(f"shot {item.shot.index}: no words came")
+            if item.shot.index in self._fails_at
+            else self.caption(item.shot, item.pictures)
+            for item in shown
+        ]
+
+    def close(self) -> None:
+        self.is_open = False

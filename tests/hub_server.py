@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -25,8 +25,13 @@ class Hub:
         """Files whose bytes were sent, in order."""
         self.status: int | None = None
         """What every request is answered with; None to answer it."""
+        self.absent: str | None = None
+        """A file that is listed and not there."""
         self.cut: str | None = None
-        """A file of which the first half alone is sent, once."""
+        """A file of which no byte behind its middle is sent: the connection ends there."""
+        self.held: str | None = None
+        """A file of which nothing comes after the first half, over a connection that stays open."""
+        self.let_go = Event()
         self.lies = False
         """Whether large files are announced with another SHA-256 than theirs."""
         self.gated = False
@@ -39,11 +44,12 @@ def serve() -> Iterator[Hub]:
     hub = Hub()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
     hub.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = Thread(target=server.serve_forever)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
         yield hub
     finally:
+        hub.let_go.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -66,14 +72,14 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         if self.hub.status is not None:
             self._send(self.hub.status, b"", {})
-        elif match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/(revision|tree)/([^/]+))?", path):
-            self._list(match[1], match[2], match[3] or "main")
+        elif match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/([^/]+))?", path):
+            self._list(match[1], match[2] or "main")
         elif match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", path):
             self._file(match[1], match[2], with_body=with_body)
         else:
             self._send(404, b"", {})
 
-    def _list(self, repository: str, what: str | None, revision: str) -> None:
+    def _list(self, repository: str, revision: str) -> None:
         if repository not in self.hub.repositories:
             self._send(404, b"", {"X-Error-Code": "RepoNotFound"})
         elif revision not in {"main", COMMIT}:
@@ -85,32 +91,25 @@ class _Handler(BaseHTTPRequestHandler):
                 _entry(self.hub, self.hub.repositories[repository], path)
                 for path in _files(self.hub, repository)
             ]
-            tree = [
-                {"type": "file", "path": file["rfilename"], "oid": file["blobId"], **file} for file in files
-            ]
             info = {"id": repository, "sha": COMMIT, "siblings": files}
-            self._send(200, json.dumps(tree if what == "tree" else info).encode(), {})
+            self._send(200, json.dumps(info).encode(), {})
 
     def _file(self, repository: str, name: str, *, with_body: bool) -> None:
+        if name == self.hub.absent:
+            self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
+            return
         content = (self.hub.repositories[repository] / name).read_bytes()
         headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha256(content).hexdigest()}"'}
-        first = re.fullmatch(r"bytes=(\d+)-\d*", self.headers.get("Range", ""))
-        start = int(first[1]) if first else 0
-        if start:
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        sent = content if with_body else b""
         if with_body:
             self.hub.fetched.append(name)
-        if with_body and self.hub.cut == name:
-            self.hub.cut = None
-            self._send(200, content[: len(content) // 2], headers, announced=len(content))
+        if is_broken := with_body and name in {self.hub.cut, self.hub.held}:
+            sent = content[: len(content) // 2]
+        self._send(200, sent, headers, announced=len(content))
+        if is_broken:
+            if name == self.hub.held:
+                self.hub.let_go.wait()
             self.close_connection = True
-            return
-        self._send(
-            206 if start else 200,
-            content[start:] if with_body else b"",
-            headers,
-            announced=len(content) - start,
-        )
 
     def _send(
         self, status: int, body: bytes, headers: dict[str, str], *, announced: int | None = None

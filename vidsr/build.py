@@ -5,10 +5,12 @@ A new captioner or restorer is one function and one line here, in CAPTIONERS or 
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from vidsr.caption.cache import PriorCache, default_folder
 from vidsr.caption.file import FileCaptioner
 from vidsr.caption.none import NoCaptioner
 from vidsr.caption.protocol import Captioner
@@ -17,6 +19,7 @@ from vidsr.errors import ConfigError, MissingWeightsError
 from vidsr.files import sha256_of
 from vidsr.job.job import Stages
 from vidsr.media.encode import EncodeSettings
+from vidsr.models import model_folder
 from vidsr.restore.bicubic import BicubicRestorer
 from vidsr.restore.protocol import RestorerFacts
 from vidsr.shots import ContentShots, OneShot, ShotDetector
@@ -39,6 +42,7 @@ def build_stages(job_config: JobConfig) -> Stages:
         batch_parts=restore.batch_parts,
         make_detector=functools.partial(_make_detector, resolved),
         captioner=captioner,
+        stand_in=_stand_in(resolved.caption),
         restorer=facts,
         encode=EncodeSettings(**resolved.encode.model_dump()),
     )
@@ -69,6 +73,51 @@ def _measured(config: CaptionConfig) -> tuple[CaptionConfig, Captioner]:
     return config.model_copy(update={"tags_sha256": digest}), captioner
 
 
+def _stand_in(config: CaptionConfig) -> Captioner | None:
+    if config.on_error == "fail":
+        return None
+    from vidsr.caption.measured import MeasuredCaptioner
+
+    return MeasuredCaptioner(frames_per_shot=config.frames_per_shot)
+
+
+def _mllm(config: CaptionConfig) -> tuple[CaptionConfig, Captioner]:
+    folder, digest = low_folder, low_digest = _find_model("model", config.model, config.model_digest)
+    if config.low_model is not None:
+        low_folder, low_digest = _find_model("low_model", config.low_model, config.low_model_digest)
+    # transformers and torch take seconds to import: only who asks a model that is there pays for it.
+    from vidsr.caption import mllm
+    from vidsr.models.device import large_model_dtype, resolve_device
+
+    device = resolve_device(config.device)
+    dtype = large_model_dtype(device) if config.dtype == "auto" else config.dtype
+    captioner = mllm.MllmCaptioner(
+        high_level=mllm.Inquiry(folder=folder, digest=digest, question=config.high_question),
+        low_level=mllm.Inquiry(folder=low_folder, digest=low_digest, question=config.low_question),
+        decoding=mllm.Decoding(max_new_tokens=config.max_new_tokens, device=device, dtype=dtype),
+        frames_per_shot=config.frames_per_shot,
+        batch_shots=config.batch_shots,
+        cache=PriorCache(folder=default_folder(os.environ)) if config.cache else None,
+    )
+    resolved = {
+        "model_digest": digest,
+        "low_model_digest": None if config.low_model is None else low_digest,
+        "device": device,
+        "dtype": dtype,
+    }
+    return config.model_copy(update=resolved), captioner
+
+
+def _find_model(key: str, name: str, wanted_digest: str | None) -> tuple[Path, str]:
+    """Return the folder of a model and its digest, which must be the one that the configuration holds."""
+    folder = model_folder.find(name)
+    digest = model_folder.digest_of(folder)
+    if wanted_digest not in {None, digest}:
+        msg = f"{name}: its digest is {digest}, but caption.{key}_digest asks for {wanted_digest}"
+        raise MissingWeightsError(msg)
+    return folder, digest
+
+
 def _file(config: CaptionConfig) -> tuple[CaptionConfig, Captioner]:
     if config.file is None:
         msg = "caption.captioner=file needs caption.file, or --priors FILE"
@@ -82,6 +131,7 @@ def _none(config: CaptionConfig) -> tuple[CaptionConfig, Captioner]:
 
 CAPTIONERS: dict[str, Callable[[CaptionConfig], tuple[CaptionConfig, Captioner]]] = {
     "measured": _measured,
+    "mllm": _mllm,
     "file": _file,
     "none": _none,
 }
@@ -140,7 +190,7 @@ def _xpsr_s(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
 
 def _xpsr(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
     from vidsr.models import store
-    from vidsr.models.device import best_dtype, resolve_device
+    from vidsr.models.device import large_model_dtype, resolve_device
     from vidsr.restore.xpsr.load import load_networks
     from vidsr.restore.xpsr.restorer import LEAD_IN, XpsrRestorer
     from vidsr.restore.xpsr.settings import XpsrSettings
@@ -153,12 +203,14 @@ def _xpsr(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
     own = config.xpsr.model_dump(exclude={"weights", "tiny_autoencoder"}, exclude_none=True)
     named = ("steps", "strength", "guidance_scale", "warm_start")
     own |= {name: getattr(config, name) for name in named if getattr(config, name) is not None}
-    settings = (XpsrSettings if config.mode == "paper" else XpsrSettings.recommended)(
-        scale=config.scale,
-        device=device,
-        dtype=best_dtype(device) if config.dtype == "auto" else config.dtype,
-        **own,
-    )
+    if device == "cpu":
+        # A CPU gains little by batches, and row by row no frame depends on its neighbours, to the bit.
+        own.setdefault("max_batch", 1)
+    is_paper, dtype = config.mode == "paper", config.dtype
+    if dtype == "auto":
+        dtype = "float32" if is_paper else large_model_dtype(device)
+    make: Callable[..., XpsrSettings] = XpsrSettings if is_paper else XpsrSettings.recommended
+    settings = make(scale=config.scale, device=device, dtype=dtype, **own)
     weights = store.locate(config.xpsr.weights, kind="xpsr")
     tiny = None if config.xpsr.tiny_autoencoder is None else Path(config.xpsr.tiny_autoencoder)
     facts = RestorerFacts(

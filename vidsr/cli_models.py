@@ -42,8 +42,7 @@ def list_models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(model) for model in models], indent=2, default=str))
     else:
-        none = [f"no model is installed in {store.root()}", f"xpsr: {store.how_to_get('xpsr')}"]
-        typer.echo("\n".join(model_lines(models) or none))
+        typer.echo("\n".join(model_lines(models) or _none_installed()))
     return EXIT_DONE
 
 
@@ -62,7 +61,8 @@ def add(
 ) -> int:
     """Install a model from a folder.
 
-    Every tensor is checked against its network, and .bin files become safetensors.
+    Every tensor of XPSR and its base is checked against its network, the files of a language model against
+    their index; .bin files become safetensors.
     """
     from vidsr.models import install
     from vidsr.show import model_lines
@@ -102,8 +102,9 @@ def pull(
 @models_app.command()
 def verify(name: AnyName = None) -> int:
     """Compare every file with what was installed."""
-    for model in store.verify_all() if name is None else [store.verify(name)]:
-        typer.echo(f"{model.name}: {len(model.files)} files are as they were installed")
+    models = store.verify_all() if name is None else [store.verify(name)]
+    lines = [f"{model.name}: {len(model.files)} files are as they were installed" for model in models]
+    typer.echo("\n".join(lines or _none_installed()))
     return EXIT_DONE
 
 
@@ -112,3 +113,7 @@ def path(name: AnyName = None) -> int:
     """Print the folder of a model, or of all models."""
     typer.echo(str(store.root() if name is None else store.locate(name).path))
     return EXIT_DONE
+
+
+def _none_installed() -> list[str]:
+    return [f"no model is installed in {store.root()}", f"xpsr: {store.how_to_get('xpsr')}"]

@@ -52,12 +52,16 @@ class PlanConfig(_Section):
 class CaptionConfig(_Section):
     """Who describes the shots."""
 
-    captioner: Literal["measured", "file", "none"] = Field(
+    captioner: Literal["measured", "mllm", "file", "none"] = Field(
         "measured",
-        description="measured estimates the degradation; file reads the user's YAML; none says nothing.",
+        description="measured estimates the degradation; mllm asks a language model that sees; file reads "
+        "the user's YAML; none says nothing.",
     )
     frames_per_shot: int = Field(
-        3, ge=1, le=64, description="Pictures of each shot that the captioner is shown."
+        3,
+        ge=1,
+        le=64,
+        description="Pictures of each shot that the captioner is shown; mllm looks at the sharpest.",
     )
     file: str | None = Field(
         None, description="The YAML with priors; needed by, and only by, the captioner file."
@@ -71,6 +75,61 @@ class CaptionConfig(_Section):
         pattern="^[0-9a-f]{64}$",
         description="Of the file of tags: it must have this SHA-256. Filled in where it is left out.",
     )
+
+    model: str = Field(
+        "llava-hf/llava-1.5-7b-hf",
+        min_length=1,
+        description="For mllm: folder or id of an image-text-to-text model of transformers.",
+    )
+    model_digest: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="Of that model: it must be this one. Filled in where it is left out.",
+    )
+    low_model: str | None = Field(
+        None,
+        min_length=1,
+        description="For mllm: another model for the low level; null asks the same one.",
+    )
+    low_model_digest: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="Of the low level's model: it must be this one. Filled in where it is left out.",
+    )
+    high_question: str = Field(
+        "Please provide a descriptive summary of the content of this image.",
+        min_length=1,
+        description="For mllm: asks what is seen.",
+    )
+    low_question: str = Field(
+        "Please describe the quality of this image and evaluate it based on factors such as clarity, color, "
+        "noise, and lighting.",
+        min_length=1,
+        description="For mllm: asks how it is degraded.",
+    )
+    max_new_tokens: int = Field(
+        180, ge=1, le=4096, description="For mllm: tokens after which an answer is cut off."
+    )
+    batch_shots: int = Field(4, ge=1, le=256, description="For mllm: shots that are asked about at once.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="For mllm: auto takes CUDA where there is one."
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="For mllm: auto takes the half precision that the device is fast in."
+    )
+    cache: bool = Field(True, description="For mllm: keep what was said for the next run, by content.")
+    on_error: Literal["fail", "measured"] = Field(
+        "fail",
+        description="Where the captioner fails at a shot: fail the job, or have measured describe it.",
+    )
+
+    @pydantic.field_validator("low_model_digest")
+    @classmethod
+    def _digest_goes_with_its_model(cls, digest: str | None, info: pydantic.ValidationInfo) -> str | None:
+        if digest is not None and info.data.get("low_model", "") is None:
+            msg = "is of the model that caption.low_model names, and there is none"
+            raise ValueError(msg)
+        return digest
 
     @pydantic.field_validator("tags")
     @classmethod

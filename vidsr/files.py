@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import secrets
 from pathlib import Path
 
 from vidsr.errors import DiskFullError, UnwritableError, VidsrError
@@ -14,7 +15,8 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         UnwritableError, DiskFullError: naming `path`.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    # A name of its own: two runs may write the same file of a shared cache.
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)

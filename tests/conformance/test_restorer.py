@@ -1,5 +1,6 @@
 """What every restorer promises. A new one earns its place by a line in RESTORERS."""
 
+import functools
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,8 +9,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from tests import tiny_xpsr
 from vidsr import build, config
 from vidsr.restore.protocol import Restorer, RestorerFacts
+from vidsr.restore.xpsr.restorer import XpsrRestorer
+from vidsr.restore.xpsr.settings import XpsrSettings
 from vidsr.types import Colour, Done, Frame, Prior, Work
 
 RESTORERS: dict[str, Callable[[int], RestorerFacts]] = {
@@ -20,6 +24,17 @@ RESTORERS: dict[str, Callable[[int], RestorerFacts]] = {
     )
     for name in ("bicubic", "xpsr-s")
 }
+
+
+def _tiny_xpsr(scale: int) -> XpsrRestorer:
+    """XPSR with small networks, run as on a CPU: row by row."""
+    settings = XpsrSettings.recommended(scale=scale, process_size=64, steps=2, max_batch=1)
+    return XpsrRestorer(tiny_xpsr.networks, settings)
+
+
+RESTORERS["xpsr"] = lambda scale: RestorerFacts(
+    name="xpsr", scale=scale, lead_in=2, weights="random", make=functools.partial(_tiny_xpsr, scale)
+)
 
 
 @pytest.fixture(params=RESTORERS, scope="module")

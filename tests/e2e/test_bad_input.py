@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -12,8 +13,12 @@ import pytest
 from tests import corpus
 
 
-def run_vidsr(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run_vidsr(
+    *arguments: str | Path, cwd: Path, more: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command; `more` goes into its environment."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VIDSR_")}
+    environment |= more or {}
     return subprocess.run(
         [sys.executable, "-m", "vidsr", *map(str, arguments)],
         capture_output=True,

@@ -51,6 +51,7 @@ def test_other_variables_are_not_settings() -> None:
         ({"restore.scale": 5}, r"restore\.scale: .*2, 3 or 4, got 5"),
         ({"encode.crf": "x"}, r"encode\.crf: .* got \"x\""),
         ({"seed": 1, "seed.x": 1}, r"seed\.x: seed holds a value"),
+        ({"caption.low_model_digest": "0" * 64}, r"caption\.low_model_digest: is of the model that caption"),
         ({"caption.captioner": "file"}, r"caption\.file names the priors"),
     ],
 )

@@ -32,7 +32,7 @@ HOMES = {
     "cv2": {"flow", "shots", "caption", "evaluate"},
     "torch": {"diffusion", "models", "restore", "train", "evaluate"},
     "diffusers": {"models", "diffusion", "restore"},
-    "transformers": {"models", "caption"},
+    "transformers": {"models"},
     "pydantic": {"config", "job"},
     "typer": {"cli", "cli_models"},
     "huggingface_hub": {"models"},

@@ -1,20 +1,27 @@
 """Downloads: only what belongs to a model, whole, and with the right error where that fails."""
 
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
-import huggingface_hub
+import numpy as np
 import pytest
-from safetensors.torch import save_file
+from huggingface_hub import constants
 
 from tests.golden.checkpoint import BASE, XPSR, write_checkpoint
 from tests.hub_server import COMMIT, Hub, serve
-from tests.tiny_llava import shards, write_small_files
+from tests.tiny_llava import write_llava
 from vidsr.errors import CheckpointError, MissingWeightsError, OutputExistsError, TransientError, UsageError
-from vidsr.models import install, store
+from vidsr.models import install, model_folder, store
+from vidsr.models.vision_language import VisionLanguageModel
+from vidsr.models.xpsr.base import load_text, load_vae
+from vidsr.models.xpsr.checkpoint import find_folders, load_controlnet, load_unet
 
 LLAVA = "some/llava"
 XPSR_ID = "some/xpsr"
@@ -25,14 +32,15 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "root")
 
 
+@pytest.fixture(scope="module")
+def tiny_llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_llava(tmp_path_factory.mktemp("llava"))
+
+
 @pytest.fixture
-def hub(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(written: Path, tiny_llava: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub with the base, XPSR in a numbered checkpoint, and a language model; and an empty store."""
-    llava = tmp_path / "llava"
-    write_small_files(llava)
-    save_file(
-        {name: tensor for shard in shards() for name, tensor in shard.items()}, llava / "model.safetensors"
-    )
+    llava = shutil.copytree(tiny_llava, tmp_path / "llava")
     (llava / "modeling_llava.py").write_text("raise SystemExit")
     (llava / "training_args.bin").write_bytes(b"a pickle")
     base = shutil.copytree(written / BASE, tmp_path / "base")
@@ -43,9 +51,17 @@ def hub(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     )  # a second choice
     with serve() as server:
         server.repositories = {store.BASE_ID: base, XPSR_ID: written / "xpsr", LLAVA: llava}
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.endpoint)
+        _point_at(server.endpoint, monkeypatch)
         monkeypatch.setenv("VIDSR_MODELS", str(tmp_path / "models"))
         yield server
+
+
+def _point_at(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do what HF_ENDPOINT does, which is read once, at the import; no test may ask the true hub."""
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    )
 
 
 def _names() -> list[str]:
@@ -63,10 +79,13 @@ def test_a_language_model_is_pulled_under_its_id(hub: Hub) -> None:
 def test_only_what_belongs_to_a_model_is_downloaded(hub: Hub) -> None:
     install.pull(LLAVA)
     assert sorted(hub.fetched) == [
+        "chat_template.jinja",
         "config.json",
+        "generation_config.json",
         "model.safetensors",
-        "preprocessor_config.json",
+        "processor_config.json",
         "tokenizer.json",
+        "tokenizer_config.json",
     ]
     hub.fetched.clear()
     install.pull(store.BASE_ID)
@@ -104,16 +123,19 @@ def test_weights_are_cast_on_their_way(hub: Hub) -> None:
     assert install.pull(LLAVA, dtype="bfloat16").model.dtype == "bfloat16"
 
 
-def test_a_download_cut_short_goes_on(hub: Hub) -> None:
+def test_a_download_cut_short_installs_nothing_and_the_next_one_fetches_what_is_missing(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between the hub's client's own attempts
     hub.cut = "model.safetensors"
-    hub.repositories[LLAVA].joinpath("tokenizer.json").write_text('{"some": "words"}')
-    try:
+    with pytest.raises(TransientError, match=r"some/llava: the download failed .*; try again"):
         install.pull(LLAVA)
-    except TransientError:
-        hub.fetched.clear()
-        install.pull(LLAVA)
-        assert hub.fetched == ["model.safetensors"]
-    assert store.verify(LLAVA).kind == "mllm"
+    assert _names() == [".downloads"]
+    assert store.installed() == []
+    hub.cut = None
+    hub.fetched.clear()
+    assert install.pull(LLAVA).model == store.verify(LLAVA)
+    assert hub.fetched == ["model.safetensors"]
 
 
 def test_bytes_that_are_not_those_announced_are_refused(hub: Hub) -> None:
@@ -132,9 +154,11 @@ def test_a_hub_that_fails_may_be_asked_again(hub: Hub) -> None:
 
 
 def test_a_network_that_is_not_there_may_be_asked_again(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(TransientError, match="the download failed"):
-        install.pull(LLAVA)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and does not listen
+        _point_at(f"http://127.0.0.1:{closed.getsockname()[1]}", monkeypatch)
+        with pytest.raises(TransientError, match=r"some/llava: the download failed \(ConnectError"):
+            install.pull(LLAVA)
 
 
 def test_what_the_hub_has_not_is_missing(hub: Hub) -> None:
@@ -147,8 +171,15 @@ def test_what_the_hub_has_not_is_missing(hub: Hub) -> None:
         install.pull(LLAVA)
 
 
+def test_a_file_that_is_listed_and_not_there_is_missing(hub: Hub) -> None:
+    hub.absent = "model.safetensors"
+    with pytest.raises(MissingWeightsError, match="some/llava: the hub refused with status 404"):
+        install.pull(LLAVA)
+    assert store.installed() == []
+
+
 def test_an_offline_machine_is_not_asked_to_try_again(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(MissingWeightsError, match="HF_HUB_OFFLINE forbids the download"):
         install.pull(LLAVA)
 
@@ -173,18 +204,44 @@ def test_a_word_is_no_id(hub: Hub) -> None:
         install.pull("xpsr")
 
 
-def test_the_command_pulls(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_installed_models_need_no_network(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    install.pull(LLAVA)
+    xpsr = install.pull(XPSR_ID, base=store.BASE_ID).model
+
+    def connect(*words: object) -> NoReturn:
+        pytest.fail(f"a connection to {words}")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    llava = model_folder.find(LLAVA)
+    asked = VisionLanguageModel.load(llava, device="cpu", dtype="float32", max_new_tokens=2)
+    assert len(asked.answers([np.zeros((3, 32, 32), dtype=np.uint8)], "What is seen?")) == 1
+    folders = find_folders(xpsr.path)
+    load_unet(xpsr.path)
+    load_controlnet(xpsr.path)
+    load_text(folders)
+    load_vae(folders)
+    assert len(store.verify_all()) == 2
+
+
+def test_a_pull_that_is_stopped_ends_at_once_and_the_next_one_completes(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "120")  # a stop that waited for the network would not end
     command = [sys.executable, "-m", "vidsr", "models", "pull", LLAVA]
-    first, second, missing = (
-        subprocess.run([*command[:-1], *words], capture_output=True, text=True, check=False)
-        for words in ([LLAVA], [LLAVA], ["some/thing"])
-    )
-    assert first.returncode == 0
-    assert first.stdout.startswith("some/llava: mllm, float32, ")
-    assert second.returncode == 2
-    assert missing.returncode == 5
-    hub.status = 503
-    failed = subprocess.run([*command, "--overwrite"], capture_output=True, text=True, check=False)
-    assert failed.returncode == 75
+    hub.held = "model.safetensors"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while hub.held not in hub.fetched and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.endswith("vidsr: error: stopped by SIGINT; run the same command again to go on\n")
+    assert store.installed() == []
+    hub.held = None
+    hub.fetched.clear()
+    pulled = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert pulled.returncode == 0
+    assert pulled.stdout.startswith("some/llava: mllm, float32, ")
+    assert hub.fetched == ["model.safetensors"]
     assert store.verify(LLAVA).name == LLAVA

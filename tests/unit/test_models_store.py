@@ -1,9 +1,12 @@
 """The store: a model appears whole or not at all, stays what it was, and a missing one says how to get it."""
 
+import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.golden.checkpoint import BASE, XPSR, write_checkpoint
-from tests.tiny_llava import SHAPES, shards, write_small_files
+from tests.tiny_llava import split, write_llava
+from vidsr.cli import app
 from vidsr.errors import (
     CheckpointError,
     DiskFullError,
@@ -88,6 +92,21 @@ def test_an_added_model_is_located_and_loads(written: Path, root: Path) -> None:
     assert scheduler_config(folders) == scheduler_config(find_folders(written))
 
 
+def test_the_manifest_has_the_digest_of_every_file_and_the_source(written: Path, root: Path) -> None:
+    install.add("xpsr", written)
+    manifest = json.loads((root / "xpsr" / "manifest.json").read_text())
+    there = [path for path in (root / "xpsr").rglob("*") if path.is_file() and path.name != "manifest.json"]
+    assert manifest["sources"] == [str(written)]
+    assert manifest["files"] == {
+        path.relative_to(root / "xpsr").as_posix(): {
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "size_bytes": path.stat().st_size,
+        }
+        for path in there
+    }
+    assert set(NETWORKS.values()) < set(manifest["files"])
+
+
 def test_the_two_downloads_are_added_together(written: Path, root: Path) -> None:
     model = install.add("xpsr", written / XPSR, base=str(written / BASE)).model
     assert model.sources == (str(written / XPSR), str(written / BASE))
@@ -148,6 +167,50 @@ def test_a_model_that_does_not_fit_leaves_everything_as_it_was(
     assert _names(root) == (["xpsr"] if overwrite else [])
     if before is not None:
         assert store.verify("xpsr") == before
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("fault", ["missing", "not known", "of another shape"])
+def test_every_key_and_shape_of_every_network_is_checked(
+    fault: str, network: str, written: Path, root: Path, tmp_path: Path
+) -> None:
+    faulty = shutil.copytree(written, tmp_path / "faulty")
+    (path,) = faulty.rglob(NETWORKS[network])
+    state = load_file(path)
+    name = max(state)
+    if fault == "missing":
+        del state[name]
+    elif fault == "not known":
+        state[f"{name}.more"] = torch.zeros(1)
+    else:
+        state[name] = torch.zeros(*state[name].shape, 2)
+    save_file(state, path)
+    with pytest.raises(CheckpointError, match=rf"{path}: does not fit \w+: 1 {fault}, first [\w.]+"):
+        install.add("xpsr", faulty)
+    assert _names(root) == []
+
+
+class _Trap:
+    """What a hostile file of weights holds: it runs when it is read as pickles are."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return (Path.touch, (self.path,))
+
+
+def test_a_bin_file_runs_nothing(written: Path, root: Path, tmp_path: Path) -> None:
+    hostile = write_checkpoint(tmp_path / "bin", as_bin=True)
+    path = hostile / XPSR / "unet" / "diffusion_pytorch_model.bin"
+    sprung = tmp_path / "sprung"
+    torch.save(torch.load(path, weights_only=True) | {"trap": _Trap(sprung)}, path)
+    with pytest.raises(CheckpointError, match=rf"{path}: .* may run code, so it is not opened"):
+        install.add("xpsr", hostile)
+    assert not sprung.exists()
+    assert _names(root) == []
+    torch.load(path, weights_only=False)
+    assert sprung.exists(), "the trap would not have sprung"
 
 
 def test_numbers_too_large_for_half_precision_are_refused_and_nothing_stays(
@@ -258,52 +321,46 @@ def test_a_store_that_cannot_be_written_is_named(written: Path, root: Path) -> N
         install.add("xpsr", written)
 
 
-def _language_model(folder: Path, *, as_bin: bool = False) -> Path:
-    write_small_files(folder)
-    stem, suffix = ("pytorch_model", "bin") if as_bin else ("model", "safetensors")
-    places = {}
-    for number, state in enumerate(shards(), start=1):
-        name = f"{stem}-{number:05d}-of-00002.{suffix}"
-        places |= dict.fromkeys(state, name)
-        if as_bin:
-            torch.save(state, folder / name)
-        else:
-            save_file(state, folder / name)
-    (folder / f"{stem}.{suffix}.index.json").write_text(json.dumps({"weight_map": places}))
-    return folder
+@pytest.fixture(scope="module")
+def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_llava(tmp_path_factory.mktemp("llava"))
+
+
+def _copy(llava: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(llava, tmp_path / "llava"))
 
 
 @pytest.mark.parametrize("as_bin", [False, True], ids=["safetensors", "bin"])
-def test_a_language_model_keeps_its_shards(as_bin: bool, root: Path, tmp_path: Path) -> None:
-    source = _language_model(tmp_path / "llava", as_bin=as_bin)
+def test_a_language_model_keeps_its_shards(as_bin: bool, llava: Path, root: Path, tmp_path: Path) -> None:
+    source = split(_copy(llava, tmp_path), as_bin=as_bin)
     (source / "modeling_llava.py").write_text("raise SystemExit")
     model = install.add("some/llava", source, dtype="float16").model
     assert (model.kind, model.dtype, model.path) == ("mllm", "float16", root / "some--llava")
+    given = load_file(llava / "model.safetensors")
     index = json.loads((model.path / "model.safetensors.index.json").read_text())
-    assert set(index["weight_map"]) == set(SHAPES)
-    assert index["metadata"]["total_size"] == sum(2 * rows * columns for rows, columns in SHAPES.values())
-    for state in shards():
-        for name, tensor in state.items():
-            assert torch.equal(load_file(model.path / index["weight_map"][name])[name], tensor.half())
+    assert set(index["weight_map"]) == set(given)
+    assert index["metadata"]["total_size"] == sum(2 * tensor.numel() for tensor in given.values())
+    for name, tensor in given.items():
+        assert torch.equal(load_file(model.path / index["weight_map"][name])[name], tensor.half())
     assert not {path.suffix for path in model.path.iterdir()} & {".bin", ".py"}
     assert store.verify("some/llava") == model
 
 
-def test_a_shard_that_lacks_a_tensor_is_refused(root: Path, tmp_path: Path) -> None:
-    source = _language_model(tmp_path / "llava")
+def test_a_shard_that_lacks_a_tensor_is_refused(llava: Path, root: Path, tmp_path: Path) -> None:
+    source = split(_copy(llava, tmp_path))
     path = source / "model-00002-of-00002.safetensors"
     state = load_file(path)
-    del state["language_model.head.weight"]
+    del state[max(state)]
     save_file(state, path)
     with pytest.raises(
-        CheckpointError, match=r"00002\.safetensors: 1 tensors differ from the index, first language"
+        CheckpointError, match=r"00002\.safetensors: 1 tensors differ from the index, first vision_tower"
     ):
         install.add("some/llava", source)
 
 
 @pytest.mark.parametrize("place", ["../../elsewhere.safetensors", "/etc/passwd", "code.py", 3])
-def test_an_index_cannot_name_files_elsewhere(place: object, root: Path, tmp_path: Path) -> None:
-    source = _language_model(tmp_path / "llava")
+def test_an_index_cannot_name_files_elsewhere(place: object, llava: Path, root: Path, tmp_path: Path) -> None:
+    source = split(_copy(llava, tmp_path))
     (source / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": place}}))
     with pytest.raises(CheckpointError, match="wanted a weight_map from tensors to files beside it"):
         install.add("some/llava", source)
@@ -321,9 +378,9 @@ def test_a_folder_without_a_model_is_refused(root: Path, tmp_path: Path) -> None
         install.add("xpsr", tmp_path / "nowhere")
 
 
-def test_a_disk_too_small_is_said_before_anything_is_written(root: Path, tmp_path: Path) -> None:
-    source = tmp_path / "llava"
-    write_small_files(source)
+def test_a_disk_too_small_is_said_before_anything_is_written(llava: Path, root: Path, tmp_path: Path) -> None:
+    source = _copy(llava, tmp_path)
+    (source / "model.safetensors").unlink()
     num_bytes = 2**32
     num_shards = shutil.disk_usage(tmp_path).free // num_bytes + 2
     places = {f"part{number}": f"model-{number}.safetensors" for number in range(num_shards)}
@@ -340,7 +397,6 @@ def test_a_disk_too_small_is_said_before_anything_is_written(root: Path, tmp_pat
 
 
 def test_the_commands_say_what_they_did(written: Path, root: Path) -> None:
-    assert "no model is installed" in _run("list").stdout
     added = _run("add", "xpsr", "--from", str(written), "--dtype", "bfloat16")
     assert (added.returncode, added.stderr) == (0, "")
     model = store.locate("xpsr")
@@ -355,8 +411,26 @@ def test_the_commands_say_what_they_did(written: Path, root: Path) -> None:
     assert _run("path").stdout == f"{root}\n"
 
 
+def test_a_store_without_models_says_so_and_how_to_get_one(root: Path) -> None:
+    said = f"no model is installed in {root}\nxpsr: get it with: vidsr models add xpsr --from FOLDER"
+    assert _run("list").stdout.startswith(said)
+    verified = _run("verify")
+    assert (verified.returncode, verified.stdout) == (0, _run("list").stdout)
+    assert json.loads(_run("list", "--json").stdout) == []
+
+
+def test_the_command_that_a_missing_model_names_installs_it(written: Path, root: Path) -> None:
+    install.add(store.BASE_ID, written / BASE)  # so that no network is asked
+    missing = _run("path", "xpsr")
+    assert (missing.returncode, missing.stdout) == (5, "")
+    command = re.search(r"get it with: vidsr models (add xpsr .*) \(FOLDER: ", missing.stderr)
+    assert command is not None
+    words = [str(written) if word == "FOLDER" else word for word in command[1].split()]
+    assert app(["models", *words], standalone_mode=False) == 0
+    assert _run("path", "xpsr").stdout == f"{root / 'xpsr'}\n"
+
+
 def test_exit_codes_of_the_commands(written: Path, root: Path) -> None:
-    assert _run("path", "xpsr").returncode == 5
     assert _run("path", "../etc").returncode == 2
     assert _run("add", "xpsr", "--from", str(written), "--dtype", "float8").returncode == 2
     assert _run("add", "xpsr", "--from", str(written / XPSR)).returncode == 5

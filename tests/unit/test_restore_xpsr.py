@@ -99,7 +99,7 @@ def test_batches_of_one_and_of_eight_in_any_order_give_the_same_frames(name: str
     settings = replace(SETTINGS[name], steps=2)
     alone = restore(settings, batch=1, parts=range(8), frames=2)
     together = restore(settings, batch=8, parts=[3, 1, 7, 0, 2, 6, 5, 4], frames=2)
-    # Measured: 2e-5 of full range as recommended, one level of 255 in the paper's 8-bit pictures.
+    # Measured: one level of 65535 as recommended, and one of 255 in the paper's 8-bit pictures.
     tolerance = {"recommended": 2e-4, "paper": 1.01 / 255}[name]
     assert np.abs(alone - together).max() <= tolerance
     assert alone.std() > 0.05

@@ -1,19 +1,21 @@
 """What every captioner offers."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsr.errors import CaptionError
 from vidsr.types import Prior, Shot
 
 
 class Captioner(Protocol):
     """Says in words what is seen in a shot and how it is degraded.
 
-    It is called exactly once a shot. The same pictures give the same words: nothing is remembered from one
-    shot to the next. tests/conformance holds every implementation to this.
+    It is asked exactly once about each shot. The same pictures give the same words: nothing is remembered
+    from one shot to the next. tests/conformance holds every implementation to this.
     """
 
     @property
@@ -56,4 +58,38 @@ class InformedCaptioner(Captioner, Protocol):
         Raises:
             ConfigError: naming a shot that only one side has.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ShownShot:
+    """A shot and the pictures of it that a captioner is shown."""
+
+    shot: Shot
+    pictures: Sequence[NDArray[np.uint8]]
+    """As in Captioner.caption."""
+
+
+@runtime_checkable
+class ModelCaptioner(Captioner, Protocol):
+    """A captioner that runs a large model: it is asked about several shots at once, and closed in the end.
+
+    What it says is dear, so it is also kept for the user beside the output.
+    """
+
+    @property
+    def batch_shots(self) -> int:
+        """How many shots it wants at once, at most."""
+        ...
+
+    def caption_shots(self, shown: Sequence[ShownShot]) -> Sequence[Prior | CaptionError]:
+        """Describe several shots; called in place of `caption`.
+
+        Returns:
+            For each of `shown`, in order, the prior, or what kept this one shot from being described.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the model's memory. A later call may take it again."""
         ...

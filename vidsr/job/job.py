@@ -35,6 +35,8 @@ class Stages:
     batch_parts: int
     make_detector: Callable[[], ShotDetector]
     captioner: Captioner
+    stand_in: Captioner | None
+    """Describes the shots that the captioner fails at; None: such a shot fails the job."""
     restorer: RestorerFacts
     encode: EncodeSettings
 
@@ -52,6 +54,7 @@ class Report:
     is_partial: bool
     """The source was damaged: the output holds what could be decoded, and `warnings` say what is missing."""
     warnings: Sequence[str]
+    """What was dropped, mended or missing in the source, and who stood in for the captioner."""
 
     @property
     def exit_code(self) -> int:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from vidsr import events
 from vidsr.caption.file import read_priors, write_priors
-from vidsr.caption.protocol import InformedCaptioner
+from vidsr.caption.protocol import InformedCaptioner, ModelCaptioner
 from vidsr.job import plan_file
-from vidsr.job.describe import describe_shot
+from vidsr.job.describe import Described, describe_shots, keep_priors, recall_shots
 from vidsr.job.job import Job, Report, Stages
 from vidsr.job.parts import parts_of
 from vidsr.job.plan import identify, make_plan, versions
@@ -33,7 +33,7 @@ def run(job: Job, stages: Stages, *, on_event: events.Listener = events.ignore) 
     started = time.monotonic()
     try:
         prepared = _prepare(job, stages, on_event)
-        priors = _describe(prepared, stages, on_event)
+        priors, warnings = _describe(prepared, stages, on_event)
         num_reused = _restore(prepared, priors, stages, on_event)
         on_event(events.Assembling())
         publish(
@@ -43,7 +43,7 @@ def run(job: Job, stages: Stages, *, on_event: events.Listener = events.ignore) 
             output=prepared.output,
         )
         prepared.folder.remove()
-        report = _report(prepared, num_reused, seconds=time.monotonic() - started)
+        report = _report(prepared, num_reused, warnings, seconds=time.monotonic() - started)
         on_event(events.Finished(output=str(report.output), seconds=report.seconds))
         return report
     finally:
@@ -62,7 +62,7 @@ def caption_only(
     """Return the shots of a video and the prior of each without writing anything."""
     try:
         plan = plan_only(job, stages, on_event=on_event)
-        return plan.shots, tuple(_caption_all(plan, job.input, stages, on_event))
+        return plan.shots, tuple(item.prior for item in _caption_all(plan, job.input, stages, on_event))
     finally:
         on_event(events.Ended())
 
@@ -118,25 +118,43 @@ def _make_plan(
     )
 
 
-def _describe(prepared: _Prepared, stages: Stages, on_event: events.Listener) -> tuple[Prior, ...]:
-    """Return the priors of all shots, from the work folder where an earlier run left them."""
+def _describe(
+    prepared: _Prepared, stages: Stages, on_event: events.Listener
+) -> tuple[tuple[Prior, ...], tuple[str, ...]]:
+    """Return the priors of all shots, from the work folder where an earlier run left them, and warnings."""
     plan = prepared.plan
     path = prepared.folder.priors_path
     if stages.captioner.is_cacheable and path.is_file():
-        return read_priors(path, plan.shots)
-    priors = tuple(_caption_all(plan, prepared.source, stages, on_event))
-    write_priors(path, plan.shots, priors)
-    return priors
+        priors = read_priors(path, plan.shots)
+        described = recall_shots(plan.shots, priors, captioner=stages.captioner)
+    else:
+        described = list(_caption_all(plan, prepared.source, stages, on_event))
+        priors = tuple(item.prior for item in described)
+        write_priors(path, plan.shots, priors)
+    found = [item.warning for item in described]
+    if isinstance(stages.captioner, ModelCaptioner):
+        found.append(keep_priors(prepared.output, plan.shots, priors))
+    warnings = tuple(warning for warning in found if warning)
+    for warning in warnings:
+        on_event(events.Warned(message=warning))
+    return priors, warnings
 
 
-def _caption_all(plan: Plan, source: Path, stages: Stages, on_event: events.Listener) -> Iterator[Prior]:
-    if isinstance(stages.captioner, InformedCaptioner):
-        stages.captioner.check(plan.shots)
-    with open_sampler(source, plan.info, plan.frames) as sampler:
-        for shot in plan.shots:
-            prior = describe_shot(shot, captioner=stages.captioner, sample=sampler.pictures)
-            on_event(events.Captioned(shot_index=shot.index, prior=prior))
-            yield prior
+def _caption_all(plan: Plan, source: Path, stages: Stages, on_event: events.Listener) -> Iterator[Described]:
+    captioner = stages.captioner
+    if isinstance(captioner, InformedCaptioner):
+        captioner.check(plan.shots)
+    try:
+        with open_sampler(source, plan.info, plan.frames) as sampler:
+            for item in describe_shots(
+                plan.shots, captioner=captioner, sample=sampler.pictures, stand_in=stages.stand_in
+            ):
+                on_event(events.Captioned(shot_index=item.shot.index, prior=item.prior))
+                yield item
+    finally:
+        # Before a restorer is made: one GPU seldom holds both.
+        if isinstance(captioner, ModelCaptioner):
+            captioner.close()
 
 
 def _restore(prepared: _Prepared, priors: Sequence[Prior], stages: Stages, on_event: events.Listener) -> int:
@@ -193,7 +211,7 @@ def _planned(prepared: _Prepared, num_reused: int) -> events.Planned:
     )
 
 
-def _report(prepared: _Prepared, num_reused: int, *, seconds: float) -> Report:
+def _report(prepared: _Prepared, num_reused: int, warnings: Sequence[str], *, seconds: float) -> Report:
     plan = prepared.plan
     return Report(
         output=prepared.output,
@@ -203,5 +221,5 @@ def _report(prepared: _Prepared, num_reused: int, *, seconds: float) -> Report:
         num_parts_reused=num_reused,
         seconds=seconds,
         is_partial=plan.is_damaged,
-        warnings=(*plan.warnings, *plan.repairs),
+        warnings=(*plan.warnings, *plan.repairs, *warnings),
     )

@@ -20,8 +20,8 @@ from typing import Any
 from vidsr.files import sha256_of, write_error, write_whole
 from vidsr.types import Part, Prior
 
-SCHEDULE_ONLY = frozenset({"batch_parts"})
-"""Keys of the restore section that decide how the work is done, not what comes out."""
+SCHEDULE_ONLY = {"restore": frozenset({"batch_parts"}), "caption": frozenset({"batch_shots", "cache"})}
+"""Keys of each section that decide how the work is done, not what comes out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +39,11 @@ class PartRecord:
 
 def job_key(*, input_sha256: str, config: dict[str, Any], weights: str, versions: dict[str, str]) -> str:
     """Return the key of a job, 16 hexadecimal digits."""
-    restore = {name: value for name, value in config["restore"].items() if name not in SCHEDULE_ONLY}
-    return _digest([input_sha256, {**config, "restore": restore}, weights, versions])
+    decisive = {
+        section: {name: value for name, value in config.get(section, {}).items() if name not in names}
+        for section, names in SCHEDULE_ONLY.items()
+    }
+    return _digest([input_sha256, {**config, **decisive}, weights, versions])
 
 
 def content_key(part: Part, prior: Prior) -> str:

@@ -40,3 +40,10 @@ def has_fast_bfloat16(device: str) -> bool:
 def best_dtype(device: Device) -> Literal["float32", "bfloat16"]:
     """Return bfloat16 where the device is faster in it, float32 elsewhere."""
     return "bfloat16" if has_fast_bfloat16(device) else "float32"
+
+
+def large_model_dtype(device: Device) -> DType:
+    """Return what a model of billions of weights runs in: half precision where the device is fast in it."""
+    if device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return "float16"
+    return best_dtype(device)

@@ -88,7 +88,8 @@ def pull(
 ) -> Added:
     """Install a model from the hub, under its id; XPSR under the name by which the restorer finds it.
 
-    Only files that belong to the model are downloaded, never code. A download that was cut short goes on.
+    Only files that belong to the model are downloaded, never code. After a download that was cut short,
+    files that had arrived are not downloaded again.
 
     Args:
         repository: its id, ORG/NAME.

@@ -5,7 +5,7 @@
             manifest.json               written last
             unet/config.json ...
         llava-hf--llava-1.5-7b-hf/      the name llava-hf/llava-1.5-7b-hf, which is its id on the hub
-        .downloads/                     of a pull that was cut short: the next one goes on there
+        .downloads/                     of a pull that was cut short: the next one takes up these files
 
 Nothing here needs torch, or a network. How a model gets here: vidsr/models/install.py.
 """
@@ -83,8 +83,10 @@ def folder_of(name: str) -> Path:
     Raises:
         UsageError: no model can have this name.
     """
-    if not _NAME.fullmatch(name) or _SLASH in name or ".." in name:
-        msg = f"{name}: no name for a model; wanted one such as xpsr, or an id of the hub such as {BASE_ID}"
+    if not _is_name(name):
+        msg = (
+            f"{name!r} is no name for a model; wanted one such as xpsr, or an id of the hub such as {BASE_ID}"
+        )
         raise UsageError(msg)
     return root() / name.replace("/", _SLASH)
 
@@ -96,6 +98,11 @@ def installed() -> list[InstalledModel]:
         MissingWeightsError: a manifest is damaged.
     """
     return [_read(folder_of(name), name) for name in _names()]
+
+
+def is_installed(name: str) -> bool:
+    """Return whether there is a model of that name; what can be no name is none."""
+    return _is_name(name) and (folder_of(name) / MANIFEST).is_file()
 
 
 def locate(name: str, *, kind: Kind | None = None) -> InstalledModel:
@@ -175,6 +182,10 @@ def manifest_text(model: InstalledModel) -> str:
     entries = asdict(model)
     del entries["path"]
     return json.dumps({"format": FORMAT, **entries}, indent=1) + "\n"
+
+
+def _is_name(name: str) -> bool:
+    return bool(_NAME.fullmatch(name)) and _SLASH not in name and ".." not in name
 
 
 def _names() -> list[str]:

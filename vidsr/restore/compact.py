@@ -30,6 +30,7 @@ from vidsr.types import Done, Prior, Work
 FADE = 9
 """Pixels of the result over which fusion fades out, odd."""
 DEFAULT_FUSION = 0.2
+MAX_STEPS = max(TIMESTEPS)
 LEAD_IN = 2
 """Frames that a part restores and drops, so that its first one starts as warm as the others."""
 
@@ -80,6 +81,9 @@ def resolve_diffusion(
     Raises:
         ConfigError: the two contradict each other, or the weights hold no diffusion.
     """
+    if steps is not None and steps > MAX_STEPS:
+        msg = f"restore.steps={steps}: xpsr-s takes 0 to {MAX_STEPS}"
+        raise ConfigError(msg)
     steps = (0 if strength == 0 else info.steps) if steps is None else steps
     strength = (info.strength if steps else 0.0) if strength is None else strength
     if not info.steps and (steps or strength or guidance_scale != 1):
