@@ -78,10 +78,14 @@ class SumCarry(Carry):
 
 
 class SummingRestorer:
-    """Writes into each frame what it received, so that a wrong carry, seed or prior shows in the pixels."""
+    """Writes into each frame what it received: a wrong carry, seed, prior or setting shows in the pixels.
 
-    def __init__(self) -> None:
+    The first frame of a part takes two steps, the others one; it has a note at `notes_at`.
+    """
+
+    def __init__(self, notes_at: frozenset[int] = frozenset()) -> None:
         self.batch_sizes: list[int] = []
+        self._notes_at = notes_at
 
     def step(self, batch: Sequence[Work]) -> Sequence[Done]:
         self.batch_sizes.append(len(batch))
@@ -90,9 +94,16 @@ class SummingRestorer:
     def _restore(self, work: Work) -> Done:
         before = work.carry.total if isinstance(work.carry, SumCarry) else 0
         total = before + work.frame.index
-        fingerprint = (total * 31 + work.seed + len(work.prior.low_level)) % 251
+        strength = int(100 * (work.settings.strength or 0))
+        fingerprint = (total * 31 + work.seed + len(work.prior.low_level) + strength) % 251
         plane: NDArray[np.uint8] = np.full_like(work.frame.planes[0], fingerprint)
-        return Done(frame=replace(work.frame, planes=(plane,)), carry=SumCarry(total))
+        notes = (f"frame {work.frame.index}: less memory",) if work.frame.index in self._notes_at else ()
+        return Done(
+            frame=replace(work.frame, planes=(plane,)),
+            carry=SumCarry(total),
+            steps=2 if work.carry is None else 1,
+            notes=notes,
+        )
 
 
 class CountingCaptioner:

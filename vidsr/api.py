@@ -7,7 +7,7 @@ from typing import Any
 from vidsr import build, config, events
 from vidsr.job.job import Job, Report
 from vidsr.job.run import caption_only, plan_only, run
-from vidsr.types import Plan, Prior, Shot
+from vidsr.types import Plan, Prior, Shot, ShotSettings
 
 
 def enhance(  # keyword-only options of the one public entry point
@@ -57,10 +57,14 @@ def describe(
     pipeline: str = "enhance",
     overrides: Mapping[str, Any] | None = None,
     on_event: events.Listener | None = None,
-) -> tuple[Sequence[Shot], Sequence[Prior]]:
-    """Return the shots of a video and the prior of each, without writing a file."""
+) -> tuple[Sequence[Shot], Sequence[Prior], Mapping[int, ShotSettings]]:
+    """Return the shots of a video, the prior of each, and what is asked for some of them, by their index.
+
+    No file is written.
+    """
     stages = build.build_stages(config.load(pipeline, overrides=overrides))
-    return caption_only(_job(input, None, None, overwrite=True), stages, on_event=on_event or events.ignore)
+    job = _job(input, None, None, overwrite=True)
+    return *caption_only(job, stages, on_event=on_event or events.ignore), stages.asked
 
 
 def _job(

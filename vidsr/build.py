@@ -4,6 +4,7 @@ A new captioner or restorer is one function and one line here, in CAPTIONERS or 
 """
 
 import dataclasses
+import difflib
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -14,15 +15,17 @@ from vidsr.caption.cache import PriorCache, default_folder
 from vidsr.caption.file import FileCaptioner
 from vidsr.caption.none import NoCaptioner
 from vidsr.caption.protocol import Captioner
-from vidsr.config import CaptionConfig, JobConfig, RestoreConfig
+from vidsr.config import CaptionConfig, JobConfig, RestoreConfig, restore_preset
 from vidsr.errors import ConfigError, MissingWeightsError
 from vidsr.files import sha256_of
-from vidsr.job.job import Stages
+from vidsr.job.job import ShotStage, Stages
 from vidsr.media.encode import EncodeSettings
 from vidsr.models import model_folder
 from vidsr.restore.bicubic import BicubicRestorer
+from vidsr.restore.by_shot import by_shot
 from vidsr.restore.protocol import RestorerFacts
 from vidsr.shots import ContentShots, OneShot, ShotDetector
+from vidsr.types import ShotSettings
 
 
 def build_stages(job_config: JobConfig) -> Stages:
@@ -35,6 +38,15 @@ def build_stages(job_config: JobConfig) -> Stages:
     restore, facts = RESTORERS[job_config.restore.restorer](job_config.restore)
     caption, captioner = CAPTIONERS[job_config.caption.captioner](job_config.caption)
     resolved = job_config.model_copy(update={"restore": restore, "caption": caption})
+    asked = captioner.settings if isinstance(captioner, FileCaptioner) else {}
+    shots = {
+        index: _shot_stage(job_config.restore, settings, where=f"{caption.file}: shot {index}")
+        for index, settings in asked.items()
+    }
+    names = sorted({stage.config["restorer"] for stage in shots.values()} - {restore.restorer})
+    if names:
+        others = [RESTORERS[name](_section_of(name, job_config.restore))[1] for name in names]
+        facts = by_shot(facts, others)
     return Stages(
         config=resolved.plain(),
         seed=resolved.seed,
@@ -45,6 +57,51 @@ def build_stages(job_config: JobConfig) -> Stages:
         stand_in=_stand_in(resolved.caption),
         restorer=facts,
         encode=EncodeSettings(**resolved.encode.model_dump()),
+        shots=shots,
+    )
+
+
+def _shot_stage(config: RestoreConfig, asked: ShotSettings, *, where: str) -> ShotStage:
+    """Decide how a shot is restored in a job of `config`; whoever restores it also checks what is asked."""
+    name = config.restorer if asked.restorer is None else asked.restorer
+    if name not in RESTORERS:
+        near = difflib.get_close_matches(name, RESTORERS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(RESTORERS)}"
+        msg = f"{where}: unknown restorer {name!r}; {hint}"
+        raise ConfigError(msg)
+    changes = {key: value for key, value in dataclasses.asdict(asked).items() if value is not None}
+    if asked.strength == 0:
+        # Without diffusion, its steps and its guidance in other shots mean nothing.
+        changes = {"steps": None, "guidance_scale": None} | changes
+    try:
+        restore, facts = RESTORERS[name](_section_of(name, config).model_copy(update=changes))
+    except ConfigError as error:
+        msg = f"{where}: {error}"
+        raise ConfigError(msg) from error
+    settings = ShotSettings(
+        strength=restore.strength, guidance_scale=restore.guidance_scale, restorer=restore.restorer
+    )
+    return ShotStage(
+        asked=asked,
+        settings=settings,
+        lead_in=facts.lead_in,
+        weights=facts.weights,
+        config=restore.model_dump(mode="json"),
+    )
+
+
+def _section_of(name: str, config: RestoreConfig) -> RestoreConfig:
+    """Return the restore section for shots of restorer `name` in a job of `config`.
+
+    What is set for one restorer says nothing about another: that one works as its preset says, at the job's
+    scale, and where the preset leaves the device open, on the job's.
+    """
+    if name == config.restorer:
+        return config
+    preset = restore_preset(name)
+    device = config.device if preset.device == "auto" else preset.device
+    return preset.model_copy(
+        update={"scale": config.scale, "batch_parts": config.batch_parts, "device": device}
     )
 
 
@@ -177,7 +234,9 @@ def _xpsr_s(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
         "warm_start": config.warm_start is not False,
         "fusion": compact.DEFAULT_FUSION if config.fusion is None else config.fusion,
     }
-    settings = compact.CompactSettings(scale=config.scale, **resolved)
+    # A shot may have a strength where the video has none, and then takes steps.
+    at_most = {"steps": shipped.info.steps if config.steps is None else steps}
+    settings = compact.CompactSettings(scale=config.scale, **resolved | at_most)
     facts = RestorerFacts(
         name="xpsr-s",
         scale=config.scale,
@@ -211,6 +270,12 @@ def _xpsr(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
         dtype = "float32" if is_paper else large_model_dtype(device)
     make: Callable[..., XpsrSettings] = XpsrSettings if is_paper else XpsrSettings.recommended
     settings = make(scale=config.scale, device=device, dtype=dtype, **own)
+    if config.strength is not None and not settings.warm_start:
+        msg = (
+            f"restore.strength={config.strength:g} is of frames that start warm, and restorer xpsr is run "
+            "without a warm start here; leave it out, or set restore.warm_start=true"
+        )
+        raise ConfigError(msg)
     weights = store.locate(config.xpsr.weights, kind="xpsr")
     tiny = None if config.xpsr.tiny_autoencoder is None else Path(config.xpsr.tiny_autoencoder)
     facts = RestorerFacts(

@@ -144,13 +144,13 @@ def caption(
     from vidsr.api import describe
     from vidsr.caption.file import format_priors, write_priors
 
-    shots, priors = describe(
+    shots, priors, asked = describe(
         input, pipeline=pipeline, overrides=_overrides(settings, {}), on_event=_listener(progress)
     )
     if output is None:
-        typer.echo(format_priors(shots, priors), nl=False)
+        typer.echo(format_priors(shots, priors, asked), nl=False)
     else:
-        write_priors(output, shots, priors)
+        write_priors(output, shots, priors, asked)
     return EXIT_DONE
 
 

@@ -340,6 +340,16 @@ def load(
     return _validate(JobConfig, tree, origin)
 
 
+def restore_preset(name: str) -> RestoreConfig:
+    """Return a shipped preset of the restore stage.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    origin = f"restore preset {name}"
+    return _validate(RestoreConfig, _read_preset("restore", name, origin), origin)
+
+
 def parse_assignment(text: str) -> tuple[str, Any]:
     """Split `key.path=value` of --set; the value is read as YAML, so 2 is a number and null is nothing."""
     key, equals, value = text.partition("=")

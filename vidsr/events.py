@@ -7,8 +7,8 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar, TextIO
 
 from vidsr.types import Prior
@@ -93,6 +93,8 @@ class Finished(Event):
     name: ClassVar[str] = "finished"
     output: str
     seconds: float
+    steps_per_frame: Mapping[int, int] = field(default_factory=dict)
+    """How many frames took how many denoising steps, in the order in which to say it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,8 +198,20 @@ def describe(event: Event) -> str:
         case Assembling():
             line = "writing and verifying the output"
         case Finished():
-            line = f"done in {event.seconds:.1f} s"
+            line = f"done in {event.seconds:.1f} s{_describe_steps(event.steps_per_frame)}"
     return line
+
+
+def _describe_steps(steps_per_frame: Mapping[int, int]) -> str:
+    """Return ", steps per frame: 2 at 3 frames, 1 at 45"; nothing where no frame took a step."""
+    if not any(steps_per_frame):
+        return ""
+    (most, num_frames), *others = steps_per_frame.items()
+    shares = [
+        f"{most} at {count(num_frames, 'frame')}",
+        *(f"{steps} at {number}" for steps, number in others),
+    ]
+    return f", steps per frame: {', '.join(shares)}"
 
 
 def count(number: int, noun: str) -> str:
@@ -236,7 +250,9 @@ class Bar:
                 self._show_frames(event)
             case Ended():
                 self._progress.stop()
-        if isinstance(event, Planned | Warned | Captioned | Assembling) and (line := describe(event)):
+        if isinstance(event, Planned | Warned | Captioned | Assembling | Finished) and (
+            line := describe(event)
+        ):
             self._progress.console.print(line, highlight=False, markup=False)
 
     def _show_frames(self, event: Restored) -> None:

@@ -89,6 +89,18 @@ class Prior:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShotSettings:
+    """What is asked for one shot alone. None: as for the whole video."""
+
+    strength: float | None = None
+    """As restore.strength, [0, 1]."""
+    guidance_scale: float | None = None
+    """As restore.guidance_scale, from 1."""
+    restorer: str | None = None
+    """Name of the restorer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """A run of frames inside one shot: the unit of work, of resuming and of distribution."""
 
@@ -118,6 +130,8 @@ class Work:
     """None at the first frame of a part's lead-in, and only there."""
     seed: int
     """Of the part, derived from (job seed, first frame of the lead-in)."""
+    settings: ShotSettings = ShotSettings()
+    """Of the frame's shot; what it leaves open is as the restorer was made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -126,6 +140,10 @@ class Done:
 
     frame: Frame
     carry: Carry | None
+    steps: int = 0
+    """Denoising steps that the frame took."""
+    notes: tuple[str, ...] = ()
+    """What the user must know of it: "frame 12: out of memory, went on with tiles of 64"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -11,10 +11,11 @@ import pytest
 
 from tests import tiny_xpsr
 from vidsr import build, config
+from vidsr.restore.by_shot import by_shot
 from vidsr.restore.protocol import Restorer, RestorerFacts
 from vidsr.restore.xpsr.restorer import XpsrRestorer
 from vidsr.restore.xpsr.settings import XpsrSettings
-from vidsr.types import Colour, Done, Frame, Prior, Work
+from vidsr.types import Colour, Done, Frame, Prior, ShotSettings, Work
 
 RESTORERS: dict[str, Callable[[int], RestorerFacts]] = {
     name: lambda scale, name=name: (
@@ -24,6 +25,7 @@ RESTORERS: dict[str, Callable[[int], RestorerFacts]] = {
     )
     for name in ("bicubic", "xpsr-s")
 }
+RESTORERS["by shot"] = lambda scale: by_shot(RESTORERS["bicubic"](scale), [RESTORERS["xpsr-s"](scale)])
 
 
 def _tiny_xpsr(scale: int) -> XpsrRestorer:
@@ -66,7 +68,16 @@ def frame(index: int, *, pix_fmt: str = "yuv420p", width: int = 32, height: int 
 
 def work(index: int, **changes: int | str) -> Work:
     prior = Prior(low_level=("strong noise", "", "no noise, light blur")[index % 3])
-    return Work(part_index=index, frame=frame(index, **changes), prior=prior, carry=None, seed=index)
+    # Only who leaves frames to other restorers looks at the name.
+    settings = ShotSettings(restorer=(None, "xpsr-s")[index % 2])
+    return Work(
+        part_index=index,
+        frame=frame(index, **changes),
+        prior=prior,
+        carry=None,
+        seed=index,
+        settings=settings,
+    )
 
 
 def assert_same(first: Done, second: Done) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from vidsr.caption.file import write_priors
 from vidsr.errors import ConfigError, OutputExistsError, VerificationError
 from vidsr.job.job import Job, Stages
 from vidsr.job.run import run
-from vidsr.types import Prior, Shot
+from vidsr.restore.protocol import Restorer
+from vidsr.types import Done, Prior, Shot, Work
 
 OVERRIDES = {
     "restore.restorer": "bicubic",
@@ -179,6 +181,58 @@ def test_an_edited_prior_makes_the_parts_of_its_shot_again_and_no_others(
     report = run(job, edited)
     parts_of_the_shot = -(-(shots[1].stop - shots[1].start) // OVERRIDES["plan.part_frames"])
     assert report.num_parts - report.num_parts_reused == parts_of_the_shot
+
+
+class Frugal:
+    """A restorer that runs out of memory at frame 3, which is all that it changes."""
+
+    def __init__(self, restorer: Restorer) -> None:
+        self._restorer = restorer
+
+    def step(self, batch: Sequence[Work]) -> Sequence[Done]:
+        return [
+            replace(
+                done, notes=("frame 3: out of memory, went on with less",) if work.frame.index == 3 else ()
+            )
+            for work, done in zip(batch, self._restorer.step(batch), strict=True)
+        ]
+
+
+def test_what_the_restorer_has_to_say_is_told_at_once_and_in_every_run_that_uses_the_part(
+    clip: Path, tmp_path: Path, unpublished: Callable[[Job, Stages], None]
+) -> None:
+    plain = stages_for()
+    frugal = replace(plain.restorer, make=lambda: Frugal(plain.restorer.make()))
+    job = Job(input=clip, output=tmp_path / "out.mp4")
+    unpublished(job, replace(plain, restorer=frugal))
+    seen: list[events.Event] = []
+    report = run(job, plain, on_event=seen.append)
+    wanted = "frame 3: out of memory, went on with less"
+    assert report.num_parts_reused == report.num_parts
+    assert report.warnings == (wanted,)
+    assert [event.message for event in seen if isinstance(event, events.Warned)] == [wanted]
+    assert report.exit_code == 0
+
+
+def test_steps_are_counted_over_all_parts_of_a_resumed_run_and_told_at_its_end(
+    clip: Path, tmp_path: Path, unpublished: Callable[[Job, Stages], None]
+) -> None:
+    stages = stages_for(**XPSR_S | {"restore.steps": 2, "restore.strength": 1.0})
+    job = Job(input=clip, output=tmp_path / "out.mp4")
+    unpublished(job, stages)
+    next((tmp_path / "out.mp4.vidsr").rglob("*.mkv")).write_bytes(b"damaged")
+    seen: list[events.Event] = []
+    report = run(job, stages, on_event=seen.append)
+    assert 0 < report.num_parts_reused < report.num_parts
+    num_shots = report.num_shots
+    assert sum(report.steps_per_frame.values()) == report.num_frames
+    # Every shot starts cold; where a picture moves too much, further frames do.
+    assert report.steps_per_frame[2] >= num_shots
+    assert report.steps_per_frame[1] > 0
+    finished = [event for event in seen if isinstance(event, events.Finished)]
+    assert [event.steps_per_frame for event in finished] == [report.steps_per_frame]
+    fresh = run(replace(job, output=tmp_path / "again.mp4"), stages)
+    assert fresh.steps_per_frame == report.steps_per_frame
 
 
 def test_priors_of_shots_that_the_video_lacks_are_refused_before_any_work(clip: Path, tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vidsr.caption.file import FileCaptioner, format_priors, read_priors, write_priors
+from vidsr import config
+from vidsr.caption.file import _RANGES, FileCaptioner, format_priors, read_priors, write_priors
 from vidsr.errors import ConfigError, UnwritableError
-from vidsr.types import Prior, Shot
+from vidsr.types import Prior, Shot, ShotSettings
 
 SHOTS = (Shot(index=0, start=0, stop=40), Shot(index=1, start=40, stop=41))
 PRIORS = (
@@ -89,6 +90,20 @@ def test_the_order_of_the_entries_does_not_matter(tmp_path: Path) -> None:
         ("start: 40", "start: 41", r"shot 1: start 41 must be before stop 41"),
         ("high_level: ''", "high_level: no", r"shot 1: high_level: wanted text, got yes or no \(False\)"),
         ("high_level: ''", "high_level:", r"shot 1: high_level: wanted text, got nothing"),
+        ("shot: 1", "strenngth: 0.5\n  shot: 1", r"shot 1: unknown key strenngth; did you mean strength\?"),
+        ("shot: 1", "guidance: 2\n  shot: 1", r"shot 1: unknown key guidance; did you mean guidance_scale\?"),
+        ("shot: 1", "shot: 1\n  strength: 1.5", r"shot 1: strength: wanted a number from 0 to 1, got .*1\.5"),
+        ("shot: 1", "shot: 1\n  strength: -0.1", r"shot 1: strength: wanted a number from 0 to 1"),
+        ("shot: 1", "shot: 1\n  strength: .nan", r"shot 1: strength: wanted a number from 0 to 1"),
+        ("shot: 1", "shot: 1\n  strength: yes", r"strength: wanted a number .*got yes or no \(True\)"),
+        ("shot: 1", "shot: 1\n  strength:", r"shot 1: strength: wanted a number .*got nothing"),
+        (
+            "shot: 1",
+            "shot: 1\n  guidance_scale: 0.5",
+            r"shot 1: guidance_scale: wanted a number from 1 to 20",
+        ),
+        ("shot: 1", "shot: 1\n  guidance_scale: 21", r"shot 1: guidance_scale: wanted a number from 1 to 20"),
+        ("shot: 1", "shot: 1\n  restorer: 3", r"shot 1: restorer: wanted text, got a number \(3\)"),
         ("- shot: 1", "- 12\n- shot: 1", r"entry 2: wanted the keys shot, start, .*, got a number \(12\)"),
         ("- shot: 1", "- [shot: 1", r"priors.yaml: not YAML: .*line"),
     ],
@@ -143,6 +158,45 @@ def test_an_unwritable_place_is_named_and_nothing_is_left(tmp_path: Path) -> Non
     with pytest.raises(UnwritableError, match=r"priors.yaml: cannot be written"):
         write_priors(tmp_path / "absent" / "priors.yaml", SHOTS, PRIORS)
     assert list(tmp_path.iterdir()) == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.builds(
+        ShotSettings,
+        strength=st.none() | st.floats(0, 1),
+        guidance_scale=st.none() | st.floats(1, 20),
+        restorer=st.none() | st.text(st.characters(exclude_categories=["Cs"])),
+    )
+)
+@example(ShotSettings(strength=5e-324, guidance_scale=20.0, restorer="no"))
+def test_what_is_asked_for_a_shot_survives(asked: ShotSettings) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "priors.yaml"
+        write_priors(path, SHOTS, PRIORS, {1: asked})
+        captioner = FileCaptioner(path)
+        assert captioner.settings == ({} if asked == ShotSettings() else {1: asked})
+        assert captioner.caption(SHOTS[1], []) == PRIORS[1]
+
+
+def test_whole_numbers_will_do(written: Path) -> None:
+    edited = _edit(written, "shot: 0", "shot: 0\n  strength: 1\n  guidance_scale: 2")
+    assert FileCaptioner(edited).settings == {0: ShotSettings(strength=1.0, guidance_scale=2.0)}
+
+
+def test_the_numbers_may_be_those_of_the_configuration() -> None:
+    for key, (low, high) in _RANGES.items():
+        for number in (low, high):
+            config.load(overrides={f"restore.{key}": number}, environment={})
+        for number in (low - 0.01, high + 0.01):
+            with pytest.raises(ConfigError, match=key):
+                config.load(overrides={f"restore.{key}": number}, environment={})
+
+
+def test_what_is_asked_where_nobody_would_obey_is_refused(written: Path) -> None:
+    edited = _edit(written, "shot: 1", "shot: 1\n  strength: 0.5")
+    with pytest.raises(ConfigError, match=r"priors\.yaml: shot 1: strength is obeyed .*--priors"):
+        read_priors(edited, SHOTS)
 
 
 def test_the_captioner_says_what_the_file_says(written: Path) -> None:

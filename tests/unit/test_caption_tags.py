@@ -334,7 +334,7 @@ def test_the_shots_of_a_video_are_tagged(tmp_path: Path) -> None:
     path = tmp_path / "c.safetensors"
     mobilenet.save(path, _always([0.01, 0.98, 0.01]), ORIGIN)
     overrides = {"caption.tags": str(path), "restore.restorer": "bicubic"}
-    _, priors = api.describe(ROOT / "examples" / "sample.mp4", overrides=overrides)
+    _, priors, _ = api.describe(ROOT / "examples" / "sample.mp4", overrides=overrides)
     assert {prior.high_level for prior in priors} == {"b"}
     assert {prior.captioner for prior in priors} == {"measured+tags/1"}
 

@@ -22,7 +22,7 @@ EVENTS = [
     events.Restored(num_frames=65, num_frames_total=90),
     events.PartFinished(part_index=1, num_frames=26),
     events.Assembling(),
-    events.Finished(output="out.mp4", seconds=2.5),
+    events.Finished(output="out.mp4", seconds=2.5, steps_per_frame={2: 3, 1: 87}),
     events.Ended(),
 ]
 
@@ -41,6 +41,7 @@ def test_json_is_one_object_a_line_with_every_field() -> None:
     assert [line["event"] for line in lines] == [event.name for event in EVENTS]
     assert lines[1]["num_parts_finished"] == 1
     assert lines[3]["prior"]["low_level"] == "strong noise"
+    assert lines[7]["steps_per_frame"] == {"2": 3, "1": 87}
 
 
 def test_json_is_ascii_and_gives_any_path_back() -> None:
@@ -60,7 +61,7 @@ def test_plain_lines_say_what_a_person_needs() -> None:
         "vidsr: warning: the sound ends early",
         "vidsr: shot 0: strong noise",
         "vidsr: writing and verifying the output",
-        "vidsr: done in 2.5 s",
+        "vidsr: done in 2.5 s, steps per frame: 2 at 3 frames, 1 at 87",
     ], "progress comes every few seconds only"
 
 
@@ -87,4 +88,18 @@ def test_the_bar_takes_every_event_and_stops(capsys: pytest.CaptureFixture[str])
     bar = events.Bar()
     for event in EVENTS:
         bar(event)
-    assert "strong noise" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "strong noise" in shown
+    assert "steps per frame: 2 at 3 frames, 1 at 87" in shown
+
+
+@pytest.mark.parametrize(
+    ("steps", "line"),
+    [
+        ({}, "done in 1.0 s"),
+        ({0: 90}, "done in 1.0 s"),
+        ({4: 1, 0: 90}, "done in 1.0 s, steps per frame: 4 at 1 frame, 0 at 90"),
+    ],
+)
+def test_steps_are_told_where_there_were_some(steps: dict[int, int], line: str) -> None:
+    assert events.describe(events.Finished(output="o", seconds=1.0, steps_per_frame=steps)) == line

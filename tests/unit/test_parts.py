@@ -28,6 +28,16 @@ def test_parts_tile_the_video_and_stay_inside_their_shot(
         assert part.lead_in == max(shot.start, part.start - lead_in)
 
 
+def test_a_shot_may_have_a_lead_in_of_its_own_and_changes_no_other() -> None:
+    plain = parts_of(_shots([20, 20, 20]), part_frames=8, lead_in=2)
+    mixed = parts_of(_shots([20, 20, 20]), part_frames=8, lead_in=2, lead_ins={1: 0})
+    for before, after in zip(plain, mixed, strict=True):
+        if after.shot_index == 1:
+            assert after.lead_in == after.start
+        else:
+            assert after == before
+
+
 @given(st.lists(st.integers(1, 300), min_size=2, max_size=6))
 def test_borders_depend_on_their_own_shot_alone(lengths: list[int]) -> None:
     with_all = parts_of(_shots(lengths), part_frames=64, lead_in=2)

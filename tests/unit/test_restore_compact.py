@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import asdict, replace
 from fractions import Fraction
 
 import numpy as np
@@ -13,7 +13,7 @@ from vidsr.models.compact.estimate import EstimateNet
 from vidsr.models.compact.unet import UNetShape
 from vidsr.models.compact.weights import WeightsInfo
 from vidsr.restore.compact import CompactRestorer, CompactSettings, reduce_to, resolve_diffusion
-from vidsr.types import Colour, Frame, Prior, Work
+from vidsr.types import Colour, Frame, Prior, ShotSettings, Work
 
 ESTIMATE = CompactSettings(scale=4, device="cpu", dtype="float32")
 
@@ -143,6 +143,51 @@ def test_settings_that_contradict_each_other_are_refused(wanted: tuple[int, floa
     steps, strength, guidance_scale = wanted
     with pytest.raises(ConfigError, match="contradict"):
         resolve_diffusion(WITH, steps=steps, strength=strength, guidance_scale=guidance_scale)
+
+
+def test_a_shot_may_have_a_strength_and_a_guidance_of_its_own() -> None:
+    settings = replace(ESTIMATE, steps=2, strength=0.7)
+    entry = work(3)
+    restorer = CompactRestorer.load(weights.SHIPPED, settings)
+    for asked in (
+        ShotSettings(strength=0.0),
+        ShotSettings(strength=0.25),
+        ShotSettings(guidance_scale=3.0),
+        ShotSettings(strength=1.0, guidance_scale=2.0),
+    ):
+        wanted = {key: value for key, value in asdict(asked).items() if value is not None}
+        alone = CompactRestorer.load(weights.SHIPPED, replace(settings, **wanted))
+        (plain,), (mine,), (other,) = (
+            restorer.step([entry]),
+            restorer.step([replace(entry, settings=asked)]),
+            alone.step([entry]),
+        )
+        np.testing.assert_array_equal(mine.frame.planes[0], other.frame.planes[0])
+        assert not np.array_equal(mine.frame.planes[0], plain.frame.planes[0]), asked
+
+
+def test_shots_of_other_settings_share_a_batch() -> None:
+    restorer = CompactRestorer.load(weights.SHIPPED, replace(ESTIMATE, steps=1, strength=0.7))
+    batch = [
+        replace(work(seed), settings=ShotSettings(strength=strength))
+        for seed, strength in enumerate((0.0, 1.0, None))
+    ]
+    for entry, done in zip(batch, restorer.step(batch), strict=True):
+        (alone,) = restorer.step([entry])
+        np.testing.assert_array_equal(done.frame.planes[0], alone.frame.planes[0])
+
+
+def test_a_frame_says_how_many_steps_it_took() -> None:
+    restorer = CompactRestorer.load(weights.SHIPPED, replace(ESTIMATE, steps=2, strength=0.7))
+    (first,) = restorer.step([work(3)])
+    (warm,) = restorer.step([replace(work(3), carry=first.carry)])
+    (estimate,) = restorer.step([replace(work(3), settings=ShotSettings(strength=0.0))])
+    assert (first.steps, warm.steps, estimate.steps) == (2, 1, 0)
+    assert estimate.carry is None
+    frame_by_frame = CompactRestorer.load(
+        weights.SHIPPED, replace(ESTIMATE, steps=3, strength=0.7, warm_start=False)
+    )
+    assert frame_by_frame.step([work(3)])[0].steps == 3
 
 
 def test_a_picture_is_restored_from_an_array() -> None:

@@ -4,7 +4,7 @@ With small real networks, or with ones whose answer is known.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from fractions import Fraction
 from typing import Any
 
@@ -24,7 +24,7 @@ from vidsr.restore.xpsr.networks import Networks
 from vidsr.restore.xpsr.restorer import XpsrRestorer
 from vidsr.restore.xpsr.settings import XpsrSettings
 from vidsr.restore.xpsr.warm import XpsrCarry
-from vidsr.types import Carry, Colour, Done, Frame, Prior, Work
+from vidsr.types import Carry, Colour, Done, Frame, Prior, ShotSettings, Work
 
 TINY = networks()
 SMALL: dict[str, Any] = {"process_size": 64, "steps": 4, "strength": 0.5}
@@ -176,7 +176,7 @@ def test_where_the_autoencoder_runs_out_of_memory_the_frame_comes_all_the_same(p
 def test_where_nothing_helps_the_error_says_what_was_tried() -> None:
     unet = Counted(TINY.unet, fails_at=range(1, 100))
     restorer = XpsrRestorer(lambda: replace(TINY, unet=unet), SETTINGS["recommended"])
-    with pytest.raises(MemoryExhaustedError, match=r"frames \[0\].*batches of 1"):
+    with pytest.raises(MemoryExhaustedError, match=r"^frame 0: .*batches of 1,"):
         restorer.step([work(0, 0)])
 
 
@@ -346,3 +346,60 @@ def test_reusing_the_controlnet_calls_it_less_often() -> None:
     (often, exact), (seldom, near) = calls(1), calls(2)
     assert seldom < often
     assert 0 < np.abs(exact - near).mean() < 0.1
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_shot_may_have_a_strength_and_a_guidance_of_its_own(name: str) -> None:
+    settings = replace(SETTINGS[name], steps=4, warm_start=True)
+    restorer = XpsrRestorer(lambda: TINY, settings)
+    carry = restorer.step([work(0, 0)])[0].carry
+    entry = work(0, 1, carry)
+    plain = picture(restorer.step([entry])[0])
+    for asked in (
+        ShotSettings(strength=1.0),
+        ShotSettings(guidance_scale=1.0),
+        ShotSettings(guidance_scale=9.0),
+        ShotSettings(strength=0.25, guidance_scale=9.0),
+    ):
+        wanted = {key: value for key, value in asdict(asked).items() if value is not None}
+        alone = XpsrRestorer(lambda: TINY, replace(settings, **wanted))
+        (mine,), (other,) = restorer.step([replace(entry, settings=asked)]), alone.step([entry])
+        np.testing.assert_array_equal(picture(mine), picture(other))
+        assert np.abs(picture(mine) - plain).max() > 1e-3, asked
+
+
+def test_shots_of_other_settings_share_a_batch_and_every_call() -> None:
+    unet = Counted(TINY.unet)
+    settings = replace(SETTINGS["recommended"], tile=64, guidance_interval=(0, 1000), max_batch=64)
+    restorer = XpsrRestorer(lambda: replace(TINY, unet=unet), settings)
+    asked = [ShotSettings(guidance_scale=scale) for scale in (1.0, 3.0, 9.0)] + [ShotSettings()]
+    batch = [replace(work(part, 0), settings=settings) for part, settings in enumerate(asked)]
+    results = restorer.step(batch)
+    # One call a step: a row for each frame, and another for each that is guided.
+    assert unet.batches == [7] * 4
+    for entry, done in zip(batch, results, strict=True):
+        assert np.abs(picture(done) - picture(restorer.step([entry])[0])).max() < 2e-4
+
+
+def test_a_frame_says_how_many_steps_it_took() -> None:
+    restorer = XpsrRestorer(known, KNOWN)
+    first = restorer.step([work(0, 0, frame=moving(0))])[0]
+    warm = work(0, 1, first.carry, frame=moving(1))
+    asked = [None, 0.5, 1.0]
+    batch = [replace(warm, settings=ShotSettings(strength=strength)) for strength in asked]
+    cut = work(0, 1, first.carry, frame=moving(1, seed=2))
+    assert first.steps == 10
+    assert [done.steps for done in restorer.step([*batch, cut])] == [3, 5, 10, 10]
+
+
+def test_each_rung_of_the_ladder_is_told_once_with_the_frames_it_was_taken_for() -> None:
+    unet = Counted(TINY.unet, fails_at=[2, 3, 30])
+    settings = replace(SETTINGS["recommended"], max_batch=16)
+    restorer = XpsrRestorer(lambda: replace(TINY, unet=unet), settings)
+    two = restorer.step([work(0, 7), work(1, 71)])
+    wanted = "frames 7, 71: out of memory, went on with batches of 4, tiles of 64 pixels"
+    assert [done.notes for done in two] == [(wanted,)] * 2
+    later = restorer.step([work(0, 8, two[0].carry)])[0]
+    assert len(unet.batches) >= 30
+    assert later.notes == ("frame 8: out of memory, went on with batches of 2, tiles of 64 pixels",)
+    assert restorer.step([work(0, 9, later.carry)])[0].notes == ()

@@ -1,13 +1,15 @@
 import itertools
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from tests.fakes import FakeSink, FakeSource, SummingRestorer
 from vidsr.errors import DiskFullError, PartError
 from vidsr.job.parts import parts_of
-from vidsr.job.schedule import PartWork, restore_parts
-from vidsr.types import Part, Prior, Shot
+from vidsr.job.schedule import PartWork, Tally, restore_parts
+from vidsr.types import Done, Part, Prior, Shot, ShotSettings, Work
 
 SHOTS = [Shot(index=0, start=0, stop=23), Shot(index=1, start=23, stop=24), Shot(index=2, start=24, stop=60)]
 PARTS = parts_of(SHOTS, part_frames=8, lead_in=2)
@@ -18,7 +20,9 @@ class Desk:
 
     def __init__(self, *, source_fails_at: int | None = None, sink_fails_at: int | None = None) -> None:
         self.sinks: dict[int, FakeSink] = {}
-        self.finished: dict[int, int] = {}
+        self.finished: dict[int, Tally] = {}
+        self.notes: list[str] = []
+        self.settings: dict[int, ShotSettings] = {}
         self.reported: list[int] = []
         self.num_frames = 0
         self.restorer = SummingRestorer()
@@ -36,24 +40,19 @@ class Desk:
         work = PartWork(
             open_source=lambda: FakeSource(fails_at=self._source_fails_at),
             open_sink=self.open_sink,
-            finish=self.finished.__setitem__,
+            finish=lambda part, tally: self.finished.__setitem__(part.index, tally),
             prior_of=lambda part: Prior(low_level="x" * part.shot_index),
+            settings_of=lambda part: self.settings.get(part.shot_index, ShotSettings()),
             seed=5,
-        )
-        for_finish = PartWork(
-            open_source=work.open_source,
-            open_sink=work.open_sink,
-            finish=lambda part, num_frames: self.finished.__setitem__(part.index, num_frames),
-            prior_of=work.prior_of,
-            seed=work.seed,
         )
         restore_parts(
             parts,
-            work=for_finish,
+            work=work,
             restorer=self.restorer,
             batch_parts=batch_parts,
             on_frames=self.count,
             on_part=lambda part: self.reported.append(part.index),
+            on_note=self.notes.append,
         )
         return self.frames()
 
@@ -99,8 +98,56 @@ def test_side_by_side_parts_share_a_step() -> None:
 def test_every_part_is_entered_and_reported_once() -> None:
     desk = Desk()
     desk.run(list(PARTS), batch_parts=2)
-    assert desk.finished == {part.index: part.stop - part.start for part in PARTS}
+    num_frames = {index: tally.num_frames for index, tally in desk.finished.items()}
+    assert num_frames == {part.index: part.stop - part.start for part in PARTS}
     assert sorted(desk.reported) == [part.index for part in PARTS]
+
+
+@pytest.mark.parametrize("batch_parts", [1, 3])
+def test_the_steps_of_delivered_frames_are_counted_and_those_of_the_lead_in_are_not(batch_parts: int) -> None:
+    desk = Desk()
+    desk.run(list(PARTS), batch_parts=batch_parts)
+    # Parts 0, 3 and 4 begin their shots and have no lead-in; elsewhere it takes the part's two steps.
+    wanted = {
+        part.index: {2: 1, 1: part.stop - part.start - 1} for part in PARTS if part.lead_in == part.start
+    }
+    wanted[3] = {2: 1}
+    wanted = {part.index: {1: part.stop - part.start} for part in PARTS} | wanted
+    assert {index: dict(tally.steps_per_frame) for index, tally in desk.finished.items()} == wanted
+
+
+def test_the_restorer_is_told_what_is_asked_for_the_shot_and_for_no_other() -> None:
+    plain, asked = Desk(), Desk()
+    asked.settings[2] = ShotSettings(strength=0.5)
+    before, after = (dict(desk.run(list(PARTS), batch_parts=2)) for desk in (plain, asked))
+    changed = {index for index in before if before[index] != after[index]}
+    assert changed == set(range(SHOTS[2].start, SHOTS[2].stop))
+
+
+def test_what_the_restorer_has_to_say_is_passed_on_and_entered_with_its_part() -> None:
+    desk = Desk()
+    # Part 1 has the frames 8 to 15, after a lead-in of 6 and 7.
+    desk.restorer = SummingRestorer(notes_at=frozenset({7, 12}))
+    desk.run([PARTS[1]], batch_parts=1)
+    wanted = ["frame 7: less memory", "frame 12: less memory"]
+    assert (desk.notes, desk.finished[1].notes) == (wanted, wanted)
+
+
+def test_what_is_said_of_all_frames_of_a_step_is_passed_on_once() -> None:
+    class Frugal(SummingRestorer):
+        has_spoken = False
+
+        def step(self, batch: Sequence[Work]) -> Sequence[Done]:
+            is_time = len(batch) == 3 and not self.has_spoken
+            self.has_spoken |= is_time
+            notes = ("less memory from here on",) if is_time else ()
+            return [replace(done, notes=notes) for done in super().step(batch)]
+
+    desk = Desk()
+    desk.restorer = Frugal()
+    desk.run(list(PARTS), batch_parts=3)
+    assert desk.notes == ["less memory from here on"]
+    assert [tally.notes for tally in desk.finished.values() if tally.notes] == [desk.notes] * 3
 
 
 def test_a_frame_that_cannot_be_decoded_is_named_with_its_part() -> None:

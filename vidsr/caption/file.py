@@ -1,9 +1,10 @@
-"""Priors in YAML: written for a user to edit, read back strictly."""
+"""Priors in YAML, with what is asked for single shots: written for a user to edit, read back strictly."""
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,19 @@ from numpy.typing import NDArray
 from vidsr.degradation_words import LEVELS
 from vidsr.errors import ConfigError
 from vidsr.files import write_whole
-from vidsr.types import Prior, Shot
+from vidsr.types import Prior, Shot, ShotSettings
 
 NAME = "file/1"
 """Stands as the captioner of an entry that names none."""
+
+NO_SETTINGS: Mapping[int, ShotSettings] = MappingProxyType({})
+"""Nothing is asked for any shot."""
+
+_WHOLE_NUMBERS = ("shot", "start", "stop")
+_TEXTS = ("high_level", "low_level", "captioner")
+_RANGES = {"strength": (0.0, 1.0), "guidance_scale": (1.0, 20.0)}
+"""Of the numbers, both ends included: those of the configuration."""
+_KEYS = (*_WHOLE_NUMBERS, *_TEXTS, *_RANGES, "restorer")
 
 HEADER = f"""\
 # What is known about each shot, for `vidsr run INPUT --priors FILE`. Edit the two sentences; leave the rest.
@@ -24,18 +34,21 @@ HEADER = f"""\
 #   low_level   how it is degraded: "moderate noise, strong blur, light compression blocks".
 #               Each of noise, blur and compression blocks is {", ".join(LEVELS[:-1])} or {LEVELS[-1]};
 #               what is not named is left to the model.
+# You may add, for a shot alone:
+#   strength        as restore.strength, {_RANGES["strength"][0]:g} to {_RANGES["strength"][1]:g}; \
+0 is without diffusion (xpsr-s alone)
+#   guidance_scale  as restore.guidance_scale, {_RANGES["guidance_scale"][0]:g} to \
+{_RANGES["guidance_scale"][1]:g}
+#   restorer        as restore.restorer; another than the video's works as its preset says
 # A shot is the frames from start up to, and without, stop; the first frame of the video is 0.
 """
-
-_WHOLE_NUMBERS = ("shot", "start", "stop")
-_TEXTS = ("high_level", "low_level", "captioner")
-_KEYS = (*_WHOLE_NUMBERS, *_TEXTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
     shot: Shot
     prior: Prior
+    settings: ShotSettings
 
 
 class FileCaptioner:
@@ -53,6 +66,15 @@ class FileCaptioner:
         """
         self._path = path
         self._entries = _read_entries(path)
+
+    @property
+    def settings(self) -> dict[int, ShotSettings]:
+        """What the file asks for single shots, by their index; without those it asks nothing for."""
+        return {
+            index: entry.settings
+            for index, entry in self._entries.items()
+            if entry.settings != ShotSettings()
+        }
 
     def check(self, shots: Sequence[Shot]) -> None:
         """Hold the file's shots against those of the video.
@@ -72,9 +94,17 @@ class FileCaptioner:
         return _prior_of(shot, self._entries, self._path)
 
 
-def format_priors(shots: Sequence[Shot], priors: Sequence[Prior]) -> str:
-    """Return the YAML with a prior for each shot, and a header that says how to edit it."""
-    entries = [
+def format_priors(
+    shots: Sequence[Shot], priors: Sequence[Prior], settings: Mapping[int, ShotSettings] = NO_SETTINGS
+) -> str:
+    """Return the YAML with a prior for each shot, and a header that says how to edit it.
+
+    Args:
+        shots: in any order.
+        priors: one for each of `shots`.
+        settings: what is asked for single shots, by the index of the shot.
+    """
+    entries: list[dict[str, Any]] = [
         {
             "shot": shot.index,
             "start": shot.start,
@@ -82,6 +112,7 @@ def format_priors(shots: Sequence[Shot], priors: Sequence[Prior]) -> str:
             "high_level": prior.high_level,
             "low_level": prior.low_level,
             "captioner": prior.captioner,
+            **_asked(settings.get(shot.index, ShotSettings())),
         }
         for shot, prior in zip(shots, priors, strict=True)
     ]
@@ -92,23 +123,38 @@ def format_priors(shots: Sequence[Shot], priors: Sequence[Prior]) -> str:
     return HEADER + yaml.safe_dump(entries, sort_keys=False, allow_unicode=is_plain, width=10_000)
 
 
-def write_priors(path: Path, shots: Sequence[Shot], priors: Sequence[Prior]) -> None:
+def write_priors(
+    path: Path,
+    shots: Sequence[Shot],
+    priors: Sequence[Prior],
+    settings: Mapping[int, ShotSettings] = NO_SETTINGS,
+) -> None:
     """Write `format_priors` to `path`, whole or not at all.
 
     Raises:
         UnwritableError, DiskFullError: naming `path`.
     """
-    write_whole(path, format_priors(shots, priors))
+    write_whole(path, format_priors(shots, priors, settings))
 
 
 def read_priors(path: Path, shots: Sequence[Shot]) -> tuple[Prior, ...]:
-    """Read one prior for each of `shots`, in their order.
+    """Read one prior for each of `shots`, in their order, from a file that asks nothing else for them.
 
     Raises:
-        ConfigError: the file cannot be read, an entry has an unknown key or a wrong type, or the shots of
-            the file are not `shots`. The message names the file and the shot.
+        ConfigError: the file cannot be read, an entry has an unknown key or a wrong type, the shots of the
+            file are not `shots`, or an entry holds settings, which only the captioner file passes on. The
+            message names the file and the shot.
     """
-    return _priors_of(shots, _read_entries(path), path)
+    entries = _read_entries(path)
+    for index, entry in entries.items():
+        for key in _asked(entry.settings):
+            msg = f"{path}: shot {index}: {key} is obeyed in a file of yours alone; copy it and give --priors"
+            raise ConfigError(msg)
+    return _priors_of(shots, entries, path)
+
+
+def _asked(settings: ShotSettings) -> dict[str, float | str]:
+    return {key: value for key, value in asdict(settings).items() if value is not None}
 
 
 def _priors_of(shots: Sequence[Shot], entries: Mapping[int, _Entry], path: Path) -> tuple[Prior, ...]:
@@ -177,9 +223,15 @@ def _read_entry(item: Any, *, where: str, path: Path) -> _Entry:  # noqa: ANN401
         msg = f"{where}: start {start} must be before stop {stop} and not negative"
         raise ConfigError(msg)
     high_level, low_level, captioner = (_text(item, key, where) for key in _TEXTS)
+    strength, guidance_scale = (_number(item, key, where) for key in _RANGES)
     return _Entry(
         shot=Shot(index=index, start=start, stop=stop),
         prior=Prior(high_level=high_level, low_level=low_level, captioner=captioner or NAME),
+        settings=ShotSettings(
+            strength=strength,
+            guidance_scale=guidance_scale,
+            restorer=_text(item, "restorer", where) if "restorer" in item else None,
+        ),
     )
 
 
@@ -193,6 +245,18 @@ def _whole_number(item: Mapping[str, Any], key: str, where: str) -> int:
         msg = f"{where}: {key}: wanted a whole number, got {_kind(value)}"
         raise ConfigError(msg)
     return value
+
+
+def _number(item: Mapping[str, Any], key: str, where: str) -> float | None:
+    if key not in item:
+        return None
+    value = item[key]
+    low, high = _RANGES[key]
+    # True is an int in Python, and .nan lies in no range.
+    if type(value) not in {int, float} or not low <= value <= high:
+        msg = f"{where}: {key}: wanted a number from {low:g} to {high:g}, got {_kind(value)}"
+        raise ConfigError(msg)
+    return float(value)
 
 
 def _text(item: Mapping[str, Any], key: str, where: str) -> str:

@@ -1,7 +1,7 @@
 """What is asked for, what it is done with, and what came of it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from vidsr.errors import EXIT_DONE, EXIT_PARTIAL
 from vidsr.media.encode import EncodeSettings
 from vidsr.restore.protocol import RestorerFacts
 from vidsr.shots import ShotDetector
+from vidsr.types import ShotSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,21 @@ class Job:
     work_dir: Path | None = None
     """Where finished parts are kept; None: OUTPUT.vidsr beside the output."""
     overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShotStage:
+    """How a shot is restored that the user asks something of its own for."""
+
+    asked: ShotSettings
+    """As it was asked for."""
+    settings: ShotSettings
+    """What the restorer is told: with everything decided."""
+    lead_in: int
+    weights: str
+    """Both of its restorer; see RestorerFacts."""
+    config: dict[str, Any]
+    """The restore section as it is for this shot, as plain data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +55,29 @@ class Stages:
     """Describes the shots that the captioner fails at; None: such a shot fails the job."""
     restorer: RestorerFacts
     encode: EncodeSettings
+    shots: Mapping[int, ShotStage] = field(default_factory=dict)
+    """By the index of the shot; without those that are restored as the configuration says."""
+
+    @property
+    def asked(self) -> dict[int, ShotSettings]:
+        """What the user asks for single shots, by their index."""
+        return {index: stage.asked for index, stage in self.shots.items()}
+
+    def settings_of(self, shot_index: int) -> ShotSettings:
+        """Return what the restorer is told of a shot."""
+        stage = self.shots.get(shot_index)
+        return ShotSettings() if stage is None else stage.settings
+
+    def restore_config_of(self, shot_index: int) -> dict[str, Any]:
+        """Return the restore section of the configuration as it is for a shot."""
+        stage = self.shots.get(shot_index)
+        section: dict[str, Any] = self.config["restore"] if stage is None else stage.config
+        return section
+
+    def weights_of(self, shot_index: int) -> str:
+        """Return the digest of the weights that a shot is restored by."""
+        stage = self.shots.get(shot_index)
+        return self.restorer.weights if stage is None else stage.weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +93,10 @@ class Report:
     is_partial: bool
     """The source was damaged: the output holds what could be decoded, and `warnings` say what is missing."""
     warnings: Sequence[str]
-    """What was dropped, mended or missing in the source, and who stood in for the captioner."""
+    """What was dropped, mended or missing in the source, who stood in for the captioner, and what the
+    restorer had to say."""
+    steps_per_frame: Mapping[int, int]
+    """How many frames took how many denoising steps: {2: 3, 1: 45}; without diffusion all took 0."""
 
     @property
     def exit_code(self) -> int:

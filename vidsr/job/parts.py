@@ -1,12 +1,14 @@
 """How shots are divided into parts, and the seed that belongs to each."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vidsr.types import Part, Shot
 
 
-def parts_of(shots: Sequence[Shot], *, part_frames: int, lead_in: int) -> tuple[Part, ...]:
+def parts_of(
+    shots: Sequence[Shot], *, part_frames: int, lead_in: int, lead_ins: Mapping[int, int] | None = None
+) -> tuple[Part, ...]:
     """Divide every shot into parts of `part_frames` frames, counted from the shot's own start.
 
     A border depends on its shot alone, never on who works or what was finished before, so any
@@ -16,7 +18,9 @@ def parts_of(shots: Sequence[Shot], *, part_frames: int, lead_in: int) -> tuple[
         shots: in order, tiling the video.
         part_frames: length of a part, at least 1.
         lead_in: frames restored and dropped before each part so that it starts warm; never across a cut.
+        lead_ins: of the shots that have another one, by their index.
     """
+    own = lead_ins or {}
     bounds = [
         (shot, start, min(start + part_frames, shot.stop))
         for shot in shots
@@ -26,7 +30,7 @@ def parts_of(shots: Sequence[Shot], *, part_frames: int, lead_in: int) -> tuple[
         Part(
             index=index,
             shot_index=shot.index,
-            lead_in=max(shot.start, start - lead_in),
+            lead_in=max(shot.start, start - own.get(shot.index, lead_in)),
             start=start,
             stop=stop,
         )

@@ -1,7 +1,8 @@
 """One job from input to verified output: plan, describe, restore, publish."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from vidsr.job.job import Job, Report, Stages
 from vidsr.job.parts import parts_of
 from vidsr.job.plan import identify, make_plan, versions
 from vidsr.job.publish import check_output, default_output, publish
-from vidsr.job.schedule import PartWork, restore_parts
-from vidsr.job.work_folder import WorkFolder, job_key
+from vidsr.job.schedule import PartWork, Tally, restore_parts
+from vidsr.job.work_folder import PartRecord, WorkFolder, content_key, job_key
 from vidsr.media.container import suffix_for
 from vidsr.media.decode import open_source
 from vidsr.media.encode import SegmentWriter
@@ -34,7 +35,7 @@ def run(job: Job, stages: Stages, *, on_event: events.Listener = events.ignore) 
     try:
         prepared = _prepare(job, stages, on_event)
         priors, warnings = _describe(prepared, stages, on_event)
-        num_reused = _restore(prepared, priors, stages, on_event)
+        restored = _restore(prepared, priors, stages, on_event)
         on_event(events.Assembling())
         publish(
             plan=prepared.plan,
@@ -43,8 +44,12 @@ def run(job: Job, stages: Stages, *, on_event: events.Listener = events.ignore) 
             output=prepared.output,
         )
         prepared.folder.remove()
-        report = _report(prepared, num_reused, warnings, seconds=time.monotonic() - started)
-        on_event(events.Finished(output=str(report.output), seconds=report.seconds))
+        report = _report(prepared, restored, warnings, seconds=time.monotonic() - started)
+        on_event(
+            events.Finished(
+                output=str(report.output), seconds=report.seconds, steps_per_frame=report.steps_per_frame
+            )
+        )
         return report
     finally:
         on_event(events.Ended())
@@ -100,7 +105,12 @@ def _prepare(job: Job, stages: Stages, on_event: events.Listener) -> _Prepared:
         plan_file.write(folder.plan_path, plan)
     for warning in (*plan.warnings, *plan.repairs):
         on_event(events.Warned(message=warning))
-    parts = parts_of(plan.shots, part_frames=stages.part_frames, lead_in=stages.restorer.lead_in)
+    parts = parts_of(
+        plan.shots,
+        part_frames=stages.part_frames,
+        lead_in=stages.restorer.lead_in,
+        lead_ins={index: stage.lead_in for index, stage in stages.shots.items()},
+    )
     return _Prepared(
         source=job.input, output=output, plan=plan, folder=folder, parts=parts, is_plan_reused=is_plan_reused
     )
@@ -130,7 +140,7 @@ def _describe(
     else:
         described = list(_caption_all(plan, prepared.source, stages, on_event))
         priors = tuple(item.prior for item in described)
-        write_priors(path, plan.shots, priors)
+        write_priors(path, plan.shots, priors, stages.asked)
     found = [item.warning for item in described]
     if isinstance(stages.captioner, ModelCaptioner):
         found.append(keep_priors(prepared.output, plan.shots, priors))
@@ -157,18 +167,70 @@ def _caption_all(plan: Plan, source: Path, stages: Stages, on_event: events.List
             captioner.close()
 
 
-def _restore(prepared: _Prepared, priors: Sequence[Prior], stages: Stages, on_event: events.Listener) -> int:
-    """Restore the parts that are not in the journal yet; return how many were there."""
-    plan, folder = prepared.plan, prepared.folder
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Restored:
+    records: Sequence[PartRecord]
+    """Of all parts, in order."""
+    num_reused: int
 
-    def prior_of(part: Part) -> Prior:
-        return priors[part.shot_index]
+    @property
+    def steps_per_frame(self) -> dict[int, int]:
+        """How many frames of all parts took how many denoising steps, most steps first."""
+        total: Counter[int] = Counter()
+        for record in self.records:
+            total.update({int(steps): count for steps, count in record.steps_per_frame.items()})
+        return dict(sorted(total.items(), reverse=True))
 
-    missing = [part for part in prepared.parts if not folder.is_finished(part, prior_of(part))]
-    num_reused = len(prepared.parts) - len(missing)
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the restorer had to say; parts side by side were told the same."""
+        return tuple(dict.fromkeys(note for record in self.records for note in record.notes))
+
+
+def _restore(
+    prepared: _Prepared, priors: Sequence[Prior], stages: Stages, on_event: events.Listener
+) -> _Restored:
+    """Restore the parts that are not in the journal yet."""
+    keys = {
+        part.index: content_key(
+            part,
+            priors[part.shot_index],
+            restore=stages.restore_config_of(part.shot_index),
+            weights=stages.weights_of(part.shot_index),
+        )
+        for part in prepared.parts
+    }
+    found = {part.index: prepared.folder.finished(part, keys[part.index]) for part in prepared.parts}
+    records = {index: record for index, record in found.items() if record is not None}
+    num_reused = len(records)
     on_event(_planned(prepared, num_reused))
-    if not missing:
-        return num_reused
+    for note in _Restored(records=list(records.values()), num_reused=num_reused).notes:
+        on_event(events.Warned(message=note))
+
+    def finish(part: Part, tally: Tally) -> None:
+        records[part.index] = prepared.folder.record(
+            part,
+            num_frames=tally.num_frames,
+            key=keys[part.index],
+            steps_per_frame=tally.steps_per_frame,
+            notes=tally.notes,
+        )
+
+    if missing := [part for part in prepared.parts if part.index not in records]:
+        _restore_missing(missing, prepared, priors, stages, finish=finish, on_event=on_event)
+    return _Restored(records=[records[part.index] for part in prepared.parts], num_reused=num_reused)
+
+
+def _restore_missing(
+    missing: Sequence[Part],
+    prepared: _Prepared,
+    priors: Sequence[Prior],
+    stages: Stages,
+    *,
+    finish: Callable[[Part, Tally], None],
+    on_event: events.Listener,
+) -> None:
+    plan, folder = prepared.plan, prepared.folder
     num_done = len(plan.frames) - sum(part.stop - part.start for part in missing)
 
     def on_frames(count: int) -> None:
@@ -184,8 +246,9 @@ def _restore(prepared: _Prepared, priors: Sequence[Prior], stages: Stages, on_ev
         open_sink=lambda part: SegmentWriter(
             folder.segment_path(part), settings=stages.encode, output=plan.output
         ),
-        finish=lambda part, num_frames: folder.record(part, num_frames=num_frames, prior=prior_of(part)),
-        prior_of=prior_of,
+        finish=finish,
+        prior_of=lambda part: priors[part.shot_index],
+        settings_of=lambda part: stages.settings_of(part.shot_index),
         seed=plan.seed,
     )
     restore_parts(
@@ -195,8 +258,8 @@ def _restore(prepared: _Prepared, priors: Sequence[Prior], stages: Stages, on_ev
         batch_parts=stages.batch_parts,
         on_frames=on_frames,
         on_part=on_part,
+        on_note=lambda note: on_event(events.Warned(message=note)),
     )
-    return num_reused
 
 
 def _planned(prepared: _Prepared, num_reused: int) -> events.Planned:
@@ -211,15 +274,16 @@ def _planned(prepared: _Prepared, num_reused: int) -> events.Planned:
     )
 
 
-def _report(prepared: _Prepared, num_reused: int, warnings: Sequence[str], *, seconds: float) -> Report:
+def _report(prepared: _Prepared, restored: _Restored, warnings: Sequence[str], *, seconds: float) -> Report:
     plan = prepared.plan
     return Report(
         output=prepared.output,
         num_frames=len(plan.frames),
         num_shots=len(plan.shots),
         num_parts=len(prepared.parts),
-        num_parts_reused=num_reused,
+        num_parts_reused=restored.num_reused,
         seconds=seconds,
         is_partial=plan.is_damaged,
-        warnings=(*plan.warnings, *plan.repairs, *warnings),
+        warnings=(*plan.warnings, *plan.repairs, *warnings, *restored.notes),
+        steps_per_frame=restored.steps_per_frame,
     )

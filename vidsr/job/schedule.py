@@ -11,8 +11,9 @@ is already being restored. Which lane takes which part changes nothing in the re
 
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from vidsr.errors import PartError, VidsrError
 from vidsr.job.channel import Cancelled, Channel
@@ -20,12 +21,24 @@ from vidsr.job.parts import seed_of
 from vidsr.media.decode import VideoSource
 from vidsr.media.encode import VideoSink
 from vidsr.restore.protocol import Restorer
-from vidsr.types import Carry, Frame, Part, Prior, Work
+from vidsr.types import Carry, Done, Frame, Part, Prior, ShotSettings, Work
 
 DECODED_FRAMES = 8
 """Frames that a lane decodes ahead: enough to ride out a keyframe, few enough for 4K."""
 RESTORED_FRAMES = 4
 """Restored frames that wait for each encoder."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What became of a part's frames."""
+
+    num_frames: int = 0
+    """As the segment counted them."""
+    steps_per_frame: Counter[int] = field(default_factory=Counter)
+    """How many frames took how many denoising steps; the lead-in does not count."""
+    notes: list[str] = field(default_factory=list)
+    """What the restorer had to say, the lead-in included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +49,10 @@ class PartWork:
     """Opens the input; called in each decoding thread."""
     open_sink: Callable[[Part], VideoSink]
     """Opens the segment of a part; called in its encoding thread."""
-    finish: Callable[[Part, int], object]
-    """Enters a written segment with its number of frames into the journal; called in the encoding thread."""
+    finish: Callable[[Part, Tally], object]
+    """Enters a written segment into the journal; called in the encoding thread."""
     prior_of: Callable[[Part], Prior]
+    settings_of: Callable[[Part], ShotSettings]
     seed: int
 
 
@@ -50,6 +64,7 @@ def restore_parts(
     batch_parts: int,
     on_frames: Callable[[int], None],
     on_part: Callable[[Part], None],
+    on_note: Callable[[str], None],
 ) -> None:
     """Restore all `parts`, up to `batch_parts` of them side by side.
 
@@ -60,6 +75,8 @@ def restore_parts(
         batch_parts: lanes, at least 1.
         on_frames: called with the number of delivered frames after each step.
         on_part: called, in the calling thread, when a part is in the journal.
+        on_note: called with what the restorer has to say, as soon as it says it; with what it says of several
+            frames of a step, once.
 
     Raises:
         VidsrError: the first failure of any thread; the others are stopped, finished parts stay.
@@ -68,7 +85,7 @@ def restore_parts(
     try:
         lanes = crew.start_lanes(parts)
         while lanes:
-            lanes = _step(lanes, restorer=restorer, work=work, on_frames=on_frames)
+            lanes = _step(lanes, restorer=restorer, work=work, on_frames=on_frames, on_note=on_note)
             crew.report(on_part)
         crew.wait_for_encoders()
         crew.report(on_part)
@@ -86,21 +103,25 @@ class _Lane:
     def __init__(self, frames: Channel[tuple[Part, Frame]], crew: "_Crew") -> None:
         self._incoming = iter(frames)
         self._crew = crew
-        self._sink: Channel[Frame] | None = None
+        self._sink: Channel[Done] | None = None
+        self._early_notes: tuple[str, ...] = ()
         self.carry: Carry | None = None
 
     def next(self) -> tuple[Part, Frame] | None:
         return next(self._incoming, None)
 
-    def deliver(self, part: Part, frame: Frame, carry: Carry | None) -> bool:
-        """Keep the carry and pass the frame on; return whether it belongs to the output."""
-        is_last = frame.index == part.stop - 1
-        self.carry = None if is_last else carry
-        if frame.index < part.start:
+    def deliver(self, part: Part, done: Done) -> bool:
+        """Keep the carry and pass the rest on; return whether the frame belongs to the output."""
+        is_last = done.frame.index == part.stop - 1
+        self.carry = None if is_last else done.carry
+        notes = self._early_notes + done.notes
+        is_lead_in = done.frame.index < part.start
+        self._early_notes = notes if is_lead_in else ()
+        if is_lead_in:
             return False
         if self._sink is None:
             self._sink = self._crew.start_encoder(part)
-        self._sink.put(frame)
+        self._sink.put(replace(done, carry=None, notes=notes))
         if is_last:
             self._sink.close()
             self._sink = None
@@ -108,7 +129,12 @@ class _Lane:
 
 
 def _step(
-    lanes: Sequence[_Lane], *, restorer: Restorer, work: PartWork, on_frames: Callable[[int], None]
+    lanes: Sequence[_Lane],
+    *,
+    restorer: Restorer,
+    work: PartWork,
+    on_frames: Callable[[int], None],
+    on_note: Callable[[str], None],
 ) -> list[_Lane]:
     """Advance every lane that still has frames by one; return those lanes."""
     entries = [(lane, item) for lane in lanes if (item := lane.next()) is not None]
@@ -121,14 +147,14 @@ def _step(
             prior=work.prior_of(part),
             carry=lane.carry,
             seed=seed_of(part, job_seed=work.seed),
+            settings=work.settings_of(part),
         )
         for lane, (part, frame) in entries
     ]
     results = restorer.step(batch)
-    delivered = [
-        lane.deliver(part, done.frame, done.carry)
-        for (lane, (part, _)), done in zip(entries, results, strict=True)
-    ]
+    for note in dict.fromkeys(note for done in results for note in done.notes):
+        on_note(note)
+    delivered = [lane.deliver(part, done) for (lane, (part, _)), done in zip(entries, results, strict=True)]
     on_frames(sum(delivered))
     return [lane for lane, _ in entries]
 
@@ -141,7 +167,7 @@ class _Crew:
         self._num_lanes = num_lanes
         self._threads: list[threading.Thread] = []
         self._encoders: list[threading.Thread] = []
-        self._channels: list[Channel[tuple[Part, Frame]] | Channel[Frame]] = []
+        self._channels: list[Channel[tuple[Part, Frame]] | Channel[Done]] = []
         self._finished: queue.SimpleQueue[Part] = queue.SimpleQueue()
         self._failures: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
         # One encoder a lane at work, and one more that is flushing.
@@ -158,10 +184,10 @@ class _Crew:
             lanes.append(_Lane(channel, self))
         return lanes
 
-    def start_encoder(self, part: Part) -> Channel[Frame]:
+    def start_encoder(self, part: Part) -> Channel[Done]:
         while not self._encoder_places.acquire(timeout=0.2):
             self.raise_failure()
-        channel: Channel[Frame] = Channel(RESTORED_FRAMES)
+        channel: Channel[Done] = Channel(RESTORED_FRAMES)
         self._channels.append(channel)
         self._start(self._encoders, self._encode, part, channel)
         return channel
@@ -212,17 +238,20 @@ class _Crew:
         except BaseException as error:  # noqa: BLE001  # handed to the calling thread, which raises it
             channel.fail(_with_part(error, part, doing="decoding"))
 
-    def _encode(self, part: Part, channel: Channel[Frame]) -> None:
+    def _encode(self, part: Part, channel: Channel[Done]) -> None:
+        tally = Tally()
         try:
             sink = self._work.open_sink(part)
             try:
-                for frame in channel:
-                    sink.write(frame)
-                num_frames = sink.close()
+                for done in channel:
+                    sink.write(done.frame)
+                    tally.steps_per_frame[done.steps] += 1
+                    tally.notes.extend(done.notes)
+                tally.num_frames = sink.close()
             except BaseException:
                 sink.abort()
                 raise
-            self._work.finish(part, num_frames)
+            self._work.finish(part, tally)
             self._finished.put(part)
         except Cancelled:
             return

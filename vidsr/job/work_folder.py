@@ -13,6 +13,7 @@ Another input or setting has another key, so nothing of it can be mistaken for o
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,21 +35,34 @@ class PartRecord:
     sha256: str
     """Of the segment file."""
     content_key: str
-    """Stands for the part's bounds and its shot's prior."""
+    """Stands for the part's bounds, its shot's prior, and how and by which weights its shot is restored."""
+    steps_per_frame: dict[str, int]
+    """How many frames took how many denoising steps; JSON has no other keys than text."""
+    notes: list[str]
+    """What the restorer had to say."""
 
 
 def job_key(*, input_sha256: str, config: dict[str, Any], weights: str, versions: dict[str, str]) -> str:
     """Return the key of a job, 16 hexadecimal digits."""
-    decisive = {
-        section: {name: value for name, value in config.get(section, {}).items() if name not in names}
-        for section, names in SCHEDULE_ONLY.items()
-    }
+    decisive = {section: _decisive(section, config.get(section, {})) for section in SCHEDULE_ONLY}
     return _digest([input_sha256, {**config, **decisive}, weights, versions])
 
 
-def content_key(part: Part, prior: Prior) -> str:
-    """Return the key of what a part is made from, beside the job's own."""
-    return _digest([asdict(part), prior.high_level, prior.low_level])
+def content_key(part: Part, prior: Prior, *, restore: Mapping[str, Any], weights: str) -> str:
+    """Return the key of what a part is made from, beside the job's own.
+
+    Args:
+        part: its bounds and its lead-in.
+        prior: of its shot.
+        restore: the restore section of the configuration as it is for its shot.
+        weights: digest of those that its shot is restored by.
+    """
+    made_from = [prior.high_level, prior.low_level, _decisive("restore", restore), weights]
+    return _digest([asdict(part), *made_from])
+
+
+def _decisive(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in SCHEDULE_ONLY[section]}
 
 
 def _digest(value: Any) -> str:  # noqa: ANN401  # any JSON-able value
@@ -89,31 +103,55 @@ class WorkFolder:
         except OSError as error:
             raise write_error(self.root, error) from error
 
-    def record(self, part: Part, *, num_frames: int, prior: Prior) -> PartRecord:
-        """Enter a finished segment into the journal; after this it is never made again."""
+    def record(
+        self,
+        part: Part,
+        *,
+        num_frames: int,
+        key: str,
+        steps_per_frame: Mapping[int, int],
+        notes: Sequence[str],
+    ) -> PartRecord:
+        """Enter a finished segment into the journal; after this it is never made again.
+
+        Args:
+            part: whose segment is written.
+            num_frames: in the segment.
+            key: of what it was made from, see `content_key`.
+            steps_per_frame: how many frames took how many denoising steps.
+            notes: what the restorer had to say.
+        """
         path = self.segment_path(part)
         record = PartRecord(
             part_index=part.index,
             num_frames=num_frames,
             size_bytes=path.stat().st_size,
             sha256=sha256_of(path),
-            content_key=content_key(part, prior),
+            content_key=key,
+            steps_per_frame={str(steps): count for steps, count in steps_per_frame.items()},
+            notes=list(notes),
         )
         write_whole(self._record_path(part), json.dumps(asdict(record)))
         return record
 
-    def is_finished(self, part: Part, prior: Prior) -> bool:
-        """Say whether the part is in the journal, made from this prior, with the bytes that were recorded."""
+    def finished(self, part: Part, key: str) -> PartRecord | None:
+        """Return the part's record; None if it is not finished, or made from something else than now.
+
+        Args:
+            part: which one.
+            key: of what it is to be made from, see `content_key`.
+        """
         try:
             record = PartRecord(**json.loads(self._record_path(part).read_text(encoding="utf-8")))
-            return (
-                record.content_key == content_key(part, prior)
+            is_sound = (
+                record.content_key == key
                 and record.num_frames == part.stop - part.start
                 and record.sha256 == sha256_of(self.segment_path(part))
             )
         except (FileNotFoundError, ValueError, TypeError):
             # No record, a torn one or no segment all mean the same: the part is still to be done.
-            return False
+            return None
+        return record if is_sound else None
 
     def remove(self) -> None:
         """Delete the job's folder, and the work directory if nothing else is in it."""

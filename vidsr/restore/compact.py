@@ -1,7 +1,7 @@
 """The embedded model xpsr-s as a restorer of video frames."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,7 +25,7 @@ from vidsr.models.compact.transform import BLOCK
 from vidsr.models.compact.unet import Priors
 from vidsr.models.compact.weights import CompactModel, WeightsInfo
 from vidsr.models.device import TORCH_DTYPES, Device, DType
-from vidsr.types import Done, Prior, Work
+from vidsr.types import Done, Prior, ShotSettings, Work
 
 FADE = 9
 """Pixels of the result over which fusion fades out, odd."""
@@ -45,13 +45,21 @@ class CompactSettings:
     steps: int = 0
     """Diffusion steps of a frame that starts from noise, 0 to 4; 0 gives the estimate."""
     strength: float = 0.0
-    """Share of the diffused residual in the result, [0, 1]."""
+    """Share of the diffused residual in the result, [0, 1]; 0 gives the estimate, without a step."""
     guidance_scale: float = 1.0
     warm_start: bool = True
     """Start from the previous frame where it can be trusted."""
     fusion: float = 0.0
     """Share of the previous frame's result in a frame that starts warm, [0, 1), where it can be trusted: the
     fusion of Upscale-A-Video (Zhou et al. 2024), in pixels and along the flow that is known already."""
+
+    def for_shot(self, shot: ShotSettings) -> Self:
+        """Return the settings for a shot that has some of its own."""
+        return replace(
+            self,
+            strength=self.strength if shot.strength is None else shot.strength,
+            guidance_scale=self.guidance_scale if shot.guidance_scale is None else shot.guidance_scale,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,32 +148,44 @@ class CompactRestorer:
         Returns:
             [3, scale * H, scale * W] of the same type.
         """
-        return self._run(pixels, prior, seed=seed, index=0, carry=None)[0]
+        return self._run(pixels, prior, self._settings, seed=seed, index=0, carry=None)[0]
 
     def _restore(self, work: Work) -> Done:
         frame = work.frame
         carry = work.carry if isinstance(work.carry, DiffusionCarry) else None
-        restored, carry = self._run(to_rgb(frame), work.prior, seed=work.seed, index=frame.index, carry=carry)
+        settings = self._settings.for_shot(work.settings)
+        restored, carry = self._run(
+            to_rgb(frame), work.prior, settings, seed=work.seed, index=frame.index, carry=carry
+        )
         made = from_rgb(restored, pix_fmt=frame.pix_fmt, colour=frame.colour, like=frame)
-        return Done(frame=made, carry=carry if self._settings.warm_start else None)
+        steps = 0 if carry is None else carry.steps
+        return Done(frame=made, carry=carry if settings.warm_start else None, steps=steps)
 
     @torch.inference_mode()
     def _run(
-        self, pixels: NDArray[Any], prior: Prior, *, seed: int, index: int, carry: DiffusionCarry | None
+        self,
+        pixels: NDArray[Any],
+        prior: Prior,
+        settings: CompactSettings,
+        *,
+        seed: int,
+        index: int,
+        carry: DiffusionCarry | None,
     ) -> tuple[NDArray[Any], DiffusionCarry | None]:
         """Return the restored pixels and what the next frame starts from."""
         top = np.iinfo(pixels.dtype).max
-        settings = self._settings
         lr = torch.from_numpy(pixels.astype(np.float32) / top)[None].to(settings.device)
         lr = lr.contiguous(memory_format=torch.channels_last)
         plain, priors, negative = self._priors(prior)
         image = self._estimate(lr, plain).image
         after: DiffusionCarry | None = None
-        if self._denoiser is not None and settings.steps:
+        if self._denoiser is not None and settings.steps and settings.strength:
             seen = np.rint(pixels / (top / 255)).astype(np.uint8)
             start = None if carry is None else warm_start(carry, seen, seed=seed, index=index)
             start = start or cold_start(seen, scale=SCALE, seed=seed, index=index)
-            residual = self._diffuse(self._denoiser, lr, image, start, priors, negative)
+            residual = self._diffuse(
+                self._denoiser, lr, image, start, priors, negative, guidance_scale=settings.guidance_scale
+            )
             drawn = self._denoiser.picture(residual, image)
             image = self._denoiser.picture(residual, image, strength=settings.strength)
             image = self._fused(image, start.previous)
@@ -201,6 +221,8 @@ class CompactRestorer:
         start: Start,
         priors: Priors,
         negative: Priors,
+        *,
+        guidance_scale: float,
     ) -> Tensor:
         """Return r0, [1, 192, h/2, w/2]."""
         device = self._settings.device
@@ -218,7 +240,7 @@ class CompactRestorer:
             guided(
                 lambda noisy, timestep: denoiser(noisy, timestep, condition, priors),
                 lambda noisy, timestep: denoiser(noisy, timestep, condition, negative),
-                self._settings.guidance_scale,
+                guidance_scale,
             ),
             denoiser.schedule.noised(previous, noise, first),
             timesteps=timesteps,

@@ -49,17 +49,23 @@ class XpsrRestorer:
     def step(self, batch: Sequence[Work]) -> Sequence[Done]:
         """Restore the frames of `batch`; where memory runs out, the same frames again with less.
 
+        The frames may be of shots with other settings: each has its own strength and guidance.
+
         Raises:
             MemoryExhaustedError: it ran out at the last rung of the ladder too.
         """
+        notes: tuple[str, ...] = ()
         while True:
             try:
-                return self._step(batch)
+                return self._step(batch, notes)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
             # Outside of the handler, where the failed step's tensors are still referred to.
-            self._step_down([work.frame.index for work in batch])
+            where = _named([work.frame.index for work in batch])
+            self._step_down(where)
+            # The last rung says it all: each one keeps what those above it gave up.
+            notes = (f"{where}: out of memory, went on with {self._rung}",)
 
     @torch.inference_mode()
     def restore_pixels(
@@ -85,29 +91,30 @@ class XpsrRestorer:
         self, pixels: NDArray[Any], prior: Prior, *, draw: Callable[[], Noise]
     ) -> Denoising[Restored]:
         """Return one picture on its way, for those who predict its noise themselves; see `restore_pixels`."""
-        return self._frames().restore(pixels, self._read(prior), draw=draw)
+        return self._frames(self._settings).restore(pixels, self._read(prior), draw=draw)
 
     @torch.inference_mode()
-    def _step(self, batch: Sequence[Work]) -> Sequence[Done]:
-        frames = self._frames()
-        results = run_together([self._on_its_way(work, frames) for work in batch], self.predictor())
+    def _step(self, batch: Sequence[Work], notes: tuple[str, ...]) -> Sequence[Done]:
+        results = run_together([self._on_its_way(work) for work in batch], self.predictor())
         return [
             Done(
                 frame=from_rgb(
                     result.pixels, pix_fmt=work.frame.pix_fmt, colour=work.frame.colour, like=work.frame
                 ),
                 carry=result.carry if self._settings.warm_start else None,
+                steps=result.steps,
+                notes=notes,
             )
             for work, result in zip(batch, results, strict=True)
         ]
 
-    def _on_its_way(self, work: Work, frames: FrameRestorer) -> Denoising[Restored]:
+    def _on_its_way(self, work: Work) -> Denoising[Restored]:
         pixels, seed, index = to_rgb(work.frame), work.seed, work.frame.index
         carry = work.carry if isinstance(work.carry, XpsrCarry) and self._settings.warm_start else None
         carried = None
         if carry is not None and self._settings.carried_noise:
             carried = functools.partial(_moved, carry=carry, seed=seed, index=index)
-        return frames.restore(
+        return self._frames(self._settings.for_shot(work.settings)).restore(
             pixels,
             self._read(work.prior),
             draw=self._draws(pixels, seed=seed, index=index),
@@ -145,8 +152,8 @@ class XpsrRestorer:
             unet_low=networks.unet.project_low(states[1:]),
         )
 
-    def _frames(self) -> FrameRestorer:
-        return FrameRestorer(networks=self._networks, settings=self._settings, tile=self._rung.tile)
+    def _frames(self, settings: XpsrSettings) -> FrameRestorer:
+        return FrameRestorer(networks=self._networks, settings=settings, tile=self._rung.tile)
 
     def predictor(self) -> Predictor:
         """Return what predicts the noise of pictures on their way."""
@@ -159,14 +166,14 @@ class XpsrRestorer:
             pads=settings.compiled,
         )
 
-    def _step_down(self, frames: Sequence[int]) -> None:
+    def _step_down(self, where: str) -> None:
         """Take the next rung of the ladder, for good."""
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         rung = next(self._rungs, None)
         if rung is None:
             msg = (
-                f"frames {list(frames)}: memory ran out even with {self._rung}; take a smaller --scale, "
+                f"{where}: memory ran out even with {self._rung}; take a smaller --scale, "
                 "restore.batch_parts=1, or a machine with more memory"
             )
             raise MemoryExhaustedError(msg)
@@ -174,6 +181,11 @@ class XpsrRestorer:
         self._networks.autoencoder.use_tiles(rung.autoencoder_tile)
         if rung.offload:
             self._networks.offload()
+
+
+def _named(indices: Sequence[int]) -> str:
+    """Return "frame 12" or "frames 12, 76"."""
+    return f"{'frame' if len(indices) == 1 else 'frames'} {', '.join(map(str, indices))}"
 
 
 def _moved(previous: Previous, *, carry: XpsrCarry, seed: int, index: int) -> Noise:

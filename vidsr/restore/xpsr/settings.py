@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from vidsr.diffusion.latent import SolverName, Spacing
 from vidsr.models.device import Device, DType
+from vidsr.types import ShotSettings
 
 StartName = Literal["noise", "lr", "lr-twice"]
 ColourName = Literal["none", "adain", "adain-smoothed", "wavelet"]
@@ -78,3 +79,11 @@ class XpsrSettings:
             carried_noise=True,
         )
         return replace(video, **changes)  # type: ignore[arg-type]  # dataclasses.replace checks the names
+
+    def for_shot(self, shot: ShotSettings) -> Self:
+        """Return the settings for a shot that has some of its own."""
+        return replace(
+            self,
+            strength=self.strength if shot.strength is None else shot.strength,
+            guidance_scale=self.guidance_scale if shot.guidance_scale is None else shot.guidance_scale,
+        )
