@@ -26,11 +26,12 @@ from vidsr.media.compare import (
     describe,
     pair_streams,
 )
-from vidsr.media.container import container_family, output_colour, plan_streams
+from vidsr.media.container import container_family, output_colour
 from vidsr.media.copies import MP4_FAMILY, heads_of, is_cover, open_for_copying
 from vidsr.media.index import build_index
 from vidsr.media.mux import output_times
 from vidsr.media.probe import probe
+from vidsr.media.streams import plan_streams
 from vidsr.media.trial import Held, try_stream
 from vidsr.types import Colour, FrameTable, MediaInfo, Plan, StreamPlan, VideoInfo
 
