@@ -173,6 +173,16 @@ class FrameTable:
         return f"FrameTable({len(self)} frames)"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splice:
+    """A place where the source's clock starts anew: two recordings one after the other."""
+
+    frame: int
+    """The first frame behind it."""
+    shift: Fraction
+    """Seconds that bring every stream's times behind it onto the clock that the video began with."""
+
+
 NO_PTS = -(2**63)
 """In `FrameTable.source_pts`: the frame came without a time."""
 
@@ -292,6 +302,8 @@ class Plan:
     """vidsr, PyAV and FFmpeg that made the plan: decoding must be repeated by the same ones."""
     decode_errors: int = 0
     """Packets the decoder refused during the index pass."""
+    splices: Sequence[Splice] = field(default_factory=tuple)
+    """In the order of their frames. What the video is moved by, all other streams are moved by too."""
     repairs: Sequence[str] = field(default_factory=tuple)
     """One line for each thing mended in the timeline."""
     warnings: Sequence[str] = field(default_factory=tuple)

@@ -54,6 +54,7 @@ def make_plan(
     decision = decide_output(
         index.info,
         frames=index.frames,
+        splices=index.splices,
         suffix=output_suffix,
         codec=stages.encode.codec,
         scale=stages.restorer.scale,
@@ -70,6 +71,7 @@ def make_plan(
         seed=stages.seed,
         versions=versions(),
         decode_errors=index.decode_errors,
+        splices=index.splices,
         repairs=index.repairs,
         warnings=decision.warnings,
     )

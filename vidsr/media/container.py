@@ -1,5 +1,6 @@
 """What the output file will be: container, streams and picture. Decided before a frame is restored."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -8,7 +9,7 @@ from vidsr.errors import ConfigError, UsageError
 from vidsr.media.codecs import CodecFacts, resolve_codec
 from vidsr.media.colour import output_pix_fmt, resolved_colour
 from vidsr.media.frames import FormatFacts, format_facts
-from vidsr.media.streams import plan_streams, splice_lost
+from vidsr.media.streams import plan_streams
 from vidsr.media.trial import takes_codec
 from vidsr.types import (
     UNSPECIFIED,
@@ -16,6 +17,7 @@ from vidsr.types import (
     FrameTable,
     MediaInfo,
     OutputPlan,
+    Splice,
     StreamPlan,
     VideoInfo,
 )
@@ -49,13 +51,20 @@ def suffix_for(info: MediaInfo, *, codec: str) -> str:
 
 
 def decide_output(
-    info: MediaInfo, *, frames: FrameTable, suffix: str | None, codec: str, scale: int
+    info: MediaInfo,
+    *,
+    frames: FrameTable,
+    splices: Sequence[Splice] = (),
+    suffix: str | None,
+    codec: str,
+    scale: int,
 ) -> Decision:
     """Decide container, streams, picture format and time offset of the output.
 
     Args:
         info: of the source, whose file is read: containers are asked what they hold of its streams.
         frames: its frame table.
+        splices: where its clock starts anew.
         suffix: ending that the user asked for, None for the source's own kind of container.
         codec: name of a codec as users write it.
         scale: output size over input size.
@@ -66,9 +75,8 @@ def decide_output(
     """
     facts = resolve_codec(codec)
     muxer, warnings = _choose_muxer(info, suffix, facts)
-    streams, offset, lost = plan_streams(info, frames=frames, muxer=muxer)
+    streams, offset, lost = plan_streams(info, frames=frames, splices=splices, muxer=muxer)
     picture, losses = _plan_picture(info, facts, frames=frames, muxer=muxer, scale=scale, offset=offset)
-    warnings += splice_lost(info, frames, streams)
     return Decision(output=picture, streams=streams, warnings=(*warnings, *lost, *losses))
 
 

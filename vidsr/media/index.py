@@ -15,7 +15,7 @@ from vidsr.errors import DamagedInputError, InputError
 from vidsr.media.clock import Sanitised, sanitise
 from vidsr.media.frames import format_facts, luma_crc, planar_format
 from vidsr.media.pictures import Pictures
-from vidsr.types import NO_PTS, FrameTable, MediaInfo, VideoInfo
+from vidsr.types import NO_PTS, FrameTable, MediaInfo, Splice, VideoInfo
 
 Thumbnail = NDArray[np.uint8]
 """A small picture for the shot detector: [rows, columns, 3], blue, green, red."""
@@ -41,6 +41,8 @@ class IndexResult:
     """Packets that could not be decoded or read; a missing end counts as one."""
     repairs: tuple[str, ...]
     """One line for each thing that was mended in the timeline, or is missing."""
+    splices: tuple[Splice, ...]
+    """Where the source's clock starts anew."""
 
 
 def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbnail], None]) -> IndexResult:
@@ -78,6 +80,9 @@ def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbna
         frames=rows.table(timeline),
         decode_errors=num_errors + len(missing),
         repairs=(*timeline.repairs, *missing),
+        splices=tuple(
+            Splice(frame=frame, shift=ticks * video.time_base) for frame, ticks in timeline.splices
+        ),
     )
 
 

@@ -5,7 +5,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 
@@ -17,22 +16,21 @@ from vidsr.media.copies import (
     is_timecode_track,
     open_for_copying,
 )
+from vidsr.media.packets import SourceClock
 from vidsr.media.trial import Held, try_stream
-from vidsr.types import NO_PTS, FrameTable, MediaInfo, StreamInfo, StreamPlan
-
-SPLICE_SECONDS = 1.0
-"""A time that was mended by more was on another clock."""
+from vidsr.types import FrameTable, MediaInfo, Splice, StreamInfo, StreamPlan
 
 
 def plan_streams(
-    info: MediaInfo, *, frames: FrameTable, muxer: str
+    info: MediaInfo, *, frames: FrameTable, splices: Sequence[Splice], muxer: str
 ) -> tuple[tuple[StreamPlan, ...], Fraction, tuple[str, ...]]:
     """Return what happens to each stream of the source, the offset of all, and what is lost.
 
     The offset, in seconds, is the smallest that puts the video at or after zero and every other stream where
     the container can hold it.
     """
-    heads = heads_of(Path(info.path), muxer=muxer)
+    clock = SourceClock(splices=tuple(splices), video_index=info.video.stream_index)
+    heads = heads_of(Path(info.path), muxer=muxer, clock=clock)
     plans: list[StreamPlan] = []
     warnings: list[str] = []
     offset = max(Fraction(0), -int(frames.pts[0]) * info.video.time_base)
@@ -57,15 +55,6 @@ def plan_streams(
             if head is not None and head.is_trimmed:
                 warnings.append(_trimmed(entry, muxer=muxer))
     return tuple(plans), offset, tuple(warnings)
-
-
-def splice_lost(info: MediaInfo, frames: FrameTable, streams: Sequence[StreamPlan]) -> list[str]:
-    """Return a warning if the video was moved to another clock and the copied streams were not."""
-    has_time = frames.source_pts != NO_PTS
-    moved = np.abs(frames.pts - frames.source_pts)[has_time] * float(info.video.time_base)
-    if not len(moved) or moved.max() < SPLICE_SECONDS or all(plan.action != "copy" for plan in streams):
-        return []
-    return ["the source's clock jumps: the video was put on one clock, the other streams keep theirs"]
 
 
 def _rewritten(stream: Stream, file: InputContainer) -> str:
