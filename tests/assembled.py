@@ -33,6 +33,7 @@ def plan_for(source: Path, *, suffix: str | None = None, codec: str = "h264", sc
         seed=0,
         versions={},
         decode_errors=index.decode_errors,
+        losses=index.losses,
         splices=index.splices,
         repairs=index.repairs,
         warnings=decision.warnings,

@@ -26,7 +26,7 @@ _VALUES: dict[str, TypeAdapter[Any]] = {
     "output": TypeAdapter(OutputPlan),
     "splices": TypeAdapter(tuple[Splice, ...]),
 }
-_PLAIN = ("config", "weights", "seed", "versions", "decode_errors", "repairs", "warnings")
+_PLAIN = ("config", "weights", "seed", "versions", "decode_errors", "losses", "repairs", "warnings")
 
 
 def to_json(plan: Plan) -> str:
