@@ -70,6 +70,7 @@ def make_plan(
         suffix=output_suffix,
         codec=stages.encode.codec,
         scale=stages.restorer.scale,
+        on_incompatible=stages.on_incompatible,
     )
     return Plan(
         input=identity,

@@ -57,7 +57,7 @@ def run(job: Job, stages: Stages, *, on_event: events.Listener = events.ignore) 
 
 def plan_only(job: Job, stages: Stages, *, on_event: events.Listener = events.ignore) -> Plan:
     """Return the plan of a job without writing anything."""
-    info = probe(job.input)
+    info = probe(job.input, video_stream=stages.video_stream)
     return _make_plan(job, stages, info, identify(job.input), on_event)
 
 
@@ -83,8 +83,8 @@ class _Prepared:
 
 
 def _prepare(job: Job, stages: Stages, on_event: events.Listener) -> _Prepared:
-    info = probe(job.input)
-    output = job.output or default_output(job.input, suffix_for(info, codec=stages.encode.codec))
+    info = probe(job.input, video_stream=stages.video_stream)
+    output = _output_of(job, stages, info)
     check_output(job.input, output, overwrite=job.overwrite)
     identity = identify(job.input)
     folder = WorkFolder(
@@ -116,6 +116,17 @@ def _prepare(job: Job, stages: Stages, on_event: events.Listener) -> _Prepared:
     return _Prepared(
         source=job.input, output=output, plan=plan, folder=folder, parts=parts, is_plan_reused=is_plan_reused
     )
+
+
+def _output_of(job: Job, stages: Stages, info: MediaInfo) -> Path:
+    """Return where the result goes: as asked for, but for an ending that the container does not go with."""
+    suffix = suffix_for(
+        info,
+        codec=stages.encode.codec,
+        suffix=None if job.output is None else job.output.suffix,
+        on_incompatible=stages.on_incompatible,
+    )
+    return default_output(job.input, suffix) if job.output is None else job.output.with_suffix(suffix)
 
 
 def _make_plan(
