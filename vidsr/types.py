@@ -205,6 +205,16 @@ class FrameTable:
         return f"FrameTable({len(self)} frames)"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splice:
+    """A place where the source's clock starts anew: two recordings one after the other."""
+
+    frame: int
+    """The first frame behind it."""
+    shift: Fraction
+    """Seconds that bring every stream's times behind it onto the clock that the video began with."""
+
+
 NO_PTS = -(2**63)
 """In `FrameTable.source_pts`: the frame came without a time."""
 
@@ -227,6 +237,8 @@ class StreamInfo:
     start_pts_from_header: int | None = None
     duration_from_header: int | None = None
     """In ticks of `time_base`."""
+    num_frames_from_header: int = 0
+    """0 where the header does not say. Frames that an edit list hides are counted too."""
     metadata: tuple[tuple[str, str], ...] = ()
 
 
@@ -324,6 +336,10 @@ class Plan:
     """vidsr, PyAV and FFmpeg that made the plan: decoding must be repeated by the same ones."""
     decode_errors: int = 0
     """Packets the decoder refused during the index pass."""
+    losses: Sequence[str] = field(default_factory=tuple)
+    """One line for each kind of thing that is damaged or missing in the source."""
+    splices: Sequence[Splice] = field(default_factory=tuple)
+    """In the order of their frames. What the video is moved by, all other streams are moved by too."""
     repairs: Sequence[str] = field(default_factory=tuple)
     """One line for each thing mended in the timeline."""
     warnings: Sequence[str] = field(default_factory=tuple)
@@ -331,4 +347,4 @@ class Plan:
     @property
     def is_damaged(self) -> bool:
         """True where something of the source could not be decoded."""
-        return self.decode_errors > 0 or bool((self.frames.flags & FrameTable.CORRUPT).any())
+        return bool(self.losses)

@@ -23,6 +23,8 @@ class Job:
     work_dir: Path | None = None
     """Where finished parts are kept; None: OUTPUT.vidsr beside the output."""
     overwrite: bool = False
+    strict: bool = False
+    """Refuse a damaged input instead of restoring what is left of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
