@@ -73,7 +73,7 @@ def sanitise(
     last = max(1, last_duration or round(duration_hint))
     durations = np.append(np.diff(pts), [last] * min(1, len(pts)))
     return Sanitised(
-        pts=pts, durations=np.minimum(durations, INT32_MAX).astype(np.int32), repairs=tuple(_capped(repairs))
+        pts=pts, durations=np.minimum(durations, INT32_MAX).astype(np.int32), repairs=tuple(capped(repairs))
     )
 
 
@@ -204,7 +204,8 @@ def _lines(source: NDArray[np.int64], wrong: NDArray[np.bool_]) -> list[str]:
     return lines
 
 
-def _capped(lines: list[str]) -> list[str]:
+def capped(lines: list[str]) -> list[str]:
+    """Return the first `MAX_REPAIR_LINES` lines, and how many there are more."""
     if len(lines) <= MAX_REPAIR_LINES:
         return lines
     return [*lines[:MAX_REPAIR_LINES], f"and {len(lines) - MAX_REPAIR_LINES} repairs more"]

@@ -11,8 +11,9 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from vidsr.errors import DamagedInputError, InputError
+from vidsr.errors import DamagedInputError
 from vidsr.media.clock import Sanitised, sanitise
+from vidsr.media.fit import ShapeChanges, fitted
 from vidsr.media.frames import format_facts, luma_crc, planar_format
 from vidsr.media.pictures import Pictures
 from vidsr.types import NO_PTS, FrameTable, MediaInfo, VideoInfo
@@ -40,7 +41,7 @@ class IndexResult:
     decode_errors: int
     """Packets that could not be decoded or read; a missing end counts as one."""
     repairs: tuple[str, ...]
-    """One line for each thing that was mended in the timeline, or is missing."""
+    """One line for each thing that was mended in the timeline or in the pictures' sizes, or is missing."""
 
 
 def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbnail], None]) -> IndexResult:
@@ -52,20 +53,21 @@ def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbna
         on_frame: called with each frame's index and thumbnail, in order.
 
     Raises:
-        InputError: the size or the pixel format changes within the video, or no frame can be decoded.
+        InputError: no frame can be decoded.
     """
     rows = _Rows()
     make_thumbnail = _Thumbnails()
-    video = info.video
+    video, changes = info.video, ShapeChanges(info.video)
     with Pictures(path, info) as pictures:
         for picture in pictures:
             index = len(rows)
             if not index:
                 video = _corrected(video, picture)
-            elif (picture.width, picture.height, planar_format(picture.format.name)) != _shape(video):
-                raise _changed(path, index, video, picture)
-            rows.add(picture)
-            on_frame(index, make_thumbnail(picture))
+                changes = ShapeChanges(video)
+            changes.note(index, picture)
+            shown = fitted(picture, video)
+            rows.add(picture, crc=luma_crc(shown))
+            on_frame(index, make_thumbnail(shown))
         num_errors, may_restart = pictures.num_errors, pictures.may_restart
     if not len(rows):
         msg = f"{path}: no frame of stream {video.stream_index} ({video.codec}) can be decoded"
@@ -77,7 +79,7 @@ def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbna
         info=replace(info, video=video),
         frames=rows.table(timeline),
         decode_errors=num_errors + len(missing),
-        repairs=(*timeline.repairs, *missing),
+        repairs=(*timeline.repairs, *changes.lines(), *missing),
     )
 
 
@@ -97,9 +99,9 @@ class _Rows:
     def source_pts(self) -> NDArray[np.int64]:
         return np.array(self._source_pts, dtype=np.int64)
 
-    def add(self, picture: av.VideoFrame) -> None:
+    def add(self, picture: av.VideoFrame, *, crc: int) -> None:
         self._source_pts.append(NO_PTS if picture.pts is None else picture.pts)
-        self._luma_crc.append(luma_crc(picture))
+        self._luma_crc.append(crc)
         self._flags.append(FrameTable.KEY * picture.key_frame | FrameTable.CORRUPT * picture.is_corrupt)
         self.last_duration = picture.duration
 
@@ -133,10 +135,6 @@ class _Thumbnails:
         return rows[:, : 3 * width].reshape(height, width, 3).copy()
 
 
-def _shape(video: VideoInfo) -> tuple[int, int, str]:
-    return video.width, video.height, video.pix_fmt
-
-
 def _corrected(video: VideoInfo, picture: av.VideoFrame) -> VideoInfo:
     pix_fmt = planar_format(picture.format.name)
     return replace(
@@ -145,15 +143,6 @@ def _corrected(video: VideoInfo, picture: av.VideoFrame) -> VideoInfo:
         height=picture.height,
         pix_fmt=pix_fmt,
         bit_depth=format_facts(pix_fmt).bits,
-    )
-
-
-def _changed(path: Path, index: int, video: VideoInfo, picture: av.VideoFrame) -> InputError:
-    before = f"{video.width}x{video.height} {video.pix_fmt}"
-    now = f"{picture.width}x{picture.height} {planar_format(picture.format.name)}"
-    return InputError(
-        f"{path}: frame {index} is {now}, the frames before it are {before}; "
-        "a change within a video is not supported: split the file there"
     )
 
 
