@@ -294,6 +294,9 @@ class Plan:
     """Packets the decoder refused during the index pass."""
     repairs: Sequence[str] = field(default_factory=tuple)
     """One line for each thing mended in the timeline."""
+    filtered: MediaInfo | None = None
+    """The file that the pictures are restored from where they had to be filtered first, in the work folder;
+    `frames` are its frames. None: the input itself."""
     warnings: Sequence[str] = field(default_factory=tuple)
 
     @property

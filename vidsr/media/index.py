@@ -16,6 +16,7 @@ from vidsr.media.clock import Sanitised, sanitise
 from vidsr.media.fit import ShapeChanges, fitted
 from vidsr.media.frames import format_facts, luma_crc, planar_format
 from vidsr.media.pictures import Pictures
+from vidsr.media.scan import Scan, ScanMeter
 from vidsr.types import NO_PTS, FrameTable, MediaInfo, VideoInfo
 
 Thumbnail = NDArray[np.uint8]
@@ -40,6 +41,8 @@ class IndexResult:
     frames: FrameTable
     decode_errors: int
     """Packets that could not be decoded or read; a missing end counts as one."""
+    scan: Scan
+    """Whether the frames are woven of two fields."""
     repairs: tuple[str, ...]
     """One line for each thing that was mended in the timeline or in the pictures' sizes, or is missing."""
 
@@ -55,7 +58,7 @@ def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbna
     Raises:
         InputError: no frame can be decoded.
     """
-    rows = _Rows()
+    rows, meter = _Rows(), ScanMeter()
     make_thumbnail = _Thumbnails()
     video, changes = info.video, ShapeChanges(info.video)
     with Pictures(path, info) as pictures:
@@ -67,6 +70,7 @@ def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbna
             changes.note(index, picture)
             shown = fitted(picture, video)
             rows.add(picture, crc=luma_crc(shown))
+            meter.add(shown)
             on_frame(index, make_thumbnail(shown))
         num_errors, may_restart = pictures.num_errors, pictures.may_restart
     if not len(rows):
@@ -79,6 +83,7 @@ def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbna
         info=replace(info, video=video),
         frames=rows.table(timeline),
         decode_errors=num_errors + len(missing),
+        scan=meter.scan(),
         repairs=(*timeline.repairs, *changes.lines(), *missing),
     )
 
