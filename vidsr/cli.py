@@ -36,6 +36,9 @@ Settings = Annotated[
         "--set", metavar="KEY.PATH=VALUE", help="Override one setting; may be repeated.", show_default=False
     ),
 ]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse a damaged input instead of restoring what is left of it.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DeinterlaceOption = Annotated[
     str | None,
@@ -68,6 +71,7 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
         Path | None, typer.Option(metavar="DIR", help="Where finished parts are kept. Default: OUTPUT.vidsr")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,
+    strict: Strict = False,
     progress: Progress = "auto",
 ) -> int:
     """Restore a video."""
@@ -90,6 +94,7 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
         ),
         work_dir=work_dir,
         overwrite=overwrite,
+        strict=strict,
         on_event=_listener(progress),
     )
     typer.echo(str(report.output))
@@ -114,6 +119,7 @@ def plan(
     pipeline: Pipeline = "enhance",
     deinterlace: DeinterlaceOption = None,
     settings: Settings = None,
+    strict: Strict = False,
     as_json: AsJson = False,
 ) -> int:
     """Show what a run would do, without writing anything."""
@@ -122,7 +128,11 @@ def plan(
     from vidsr.show import plan_lines
 
     made = make_plan(
-        input, output, pipeline=pipeline, overrides=_overrides(settings, {"plan.deinterlace": deinterlace})
+        input,
+        output,
+        pipeline=pipeline,
+        overrides=_overrides(settings, {"plan.deinterlace": deinterlace}),
+        strict=strict,
     )
     typer.echo(to_json(made) if as_json else "\n".join(plan_lines(made)))
     return EXIT_DONE

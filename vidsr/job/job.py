@@ -11,7 +11,7 @@ from vidsr.media.encode import EncodeSettings
 from vidsr.media.filters import Deinterlace
 from vidsr.restore.protocol import RestorerFacts
 from vidsr.shots import ShotDetector
-from vidsr.types import ShotSettings
+from vidsr.types import LeadIn, ShotSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,8 @@ class Job:
     work_dir: Path | None = None
     """Where finished parts are kept; None: OUTPUT.vidsr beside the output."""
     overwrite: bool = False
+    strict: bool = False
+    """Refuse a damaged input instead of restoring what is left of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,7 @@ class ShotStage:
     """As it was asked for."""
     settings: ShotSettings
     """What the restorer is told: with everything decided."""
-    lead_in: int
+    lead_in: LeadIn
     weights: str
     """Both of its restorer; see RestorerFacts."""
     config: dict[str, Any]

@@ -15,7 +15,7 @@ from vidsr.job import plan_file
 from vidsr.job.describe import Described, describe_shots, keep_priors, recall_shots
 from vidsr.job.job import Job, Report, Stages
 from vidsr.job.parts import parts_of
-from vidsr.job.plan import identify, make_plan, versions
+from vidsr.job.plan import identify, make_plan, refuse_damaged, versions
 from vidsr.job.publish import check_output, default_output, publish
 from vidsr.job.schedule import PartWork, Tally, restore_parts
 from vidsr.job.work_folder import PartRecord, WorkFolder, content_key, job_key
@@ -110,6 +110,8 @@ def _prepare(job: Job, stages: Stages, on_event: events.Listener) -> _Prepared:
     )
     plan = _kept_plan(folder)
     is_plan_reused = plan is not None
+    if plan is not None and job.strict:
+        refuse_damaged(plan)
     if plan is None:
         try:
             plan = _make_plan(job, stages, info, identity, folder.filtered_path, on_event)
@@ -120,7 +122,7 @@ def _prepare(job: Job, stages: Stages, on_event: events.Listener) -> _Prepared:
             raise
         folder.create()
         plan_file.write(folder.plan_path, plan)
-    for warning in (*plan.warnings, *plan.repairs):
+    for warning in (*plan.losses, *plan.warnings, *plan.repairs):
         on_event(events.Warned(message=warning))
     parts = parts_of(
         plan.shots,
@@ -149,7 +151,7 @@ def _make_plan(
     filtered_path: Path,
     on_event: events.Listener,
 ) -> Plan:
-    return make_plan(
+    plan = make_plan(
         identity=identity,
         info=info,
         output_suffix=job.output.suffix if job.output else None,
@@ -157,6 +159,9 @@ def _make_plan(
         filtered_path=filtered_path,
         on_progress=lambda num_frames: on_event(events.Indexing(num_frames=num_frames)),
     )
+    if job.strict:
+        refuse_damaged(plan)
+    return plan
 
 
 def _describe(
@@ -318,6 +323,6 @@ def _report(prepared: _Prepared, restored: _Restored, warnings: Sequence[str], *
         num_parts_reused=restored.num_reused,
         seconds=seconds,
         is_partial=plan.is_damaged,
-        warnings=(*plan.warnings, *plan.repairs, *warnings, *restored.notes),
+        warnings=(*plan.losses, *plan.warnings, *plan.repairs, *warnings, *restored.notes),
         steps_per_frame=restored.steps_per_frame,
     )

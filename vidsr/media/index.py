@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from vidsr.errors import DamagedInputError
 from vidsr.media.clock import Sanitised, sanitise
+from vidsr.media.damage import losses_of
 from vidsr.media.fit import ShapeChanges, fitted
 from vidsr.media.frames import format_facts, luma_crc, planar_format
 from vidsr.media.pictures import Pictures
 from vidsr.media.scan import Scan, ScanMeter
-from vidsr.types import NO_PTS, FrameTable, MediaInfo, VideoInfo
+from vidsr.types import NO_PTS, FrameTable, MediaInfo, Splice, VideoInfo
 
 Thumbnail = NDArray[np.uint8]
 """A small picture for the shot detector: [rows, columns, 3], blue, green, red."""
@@ -40,11 +41,15 @@ class IndexResult:
     """The header's facts, the picture's corrected by the first frame."""
     frames: FrameTable
     decode_errors: int
-    """Packets that could not be decoded or read; a missing end counts as one."""
+    """Packets that could not be decoded or read."""
+    losses: tuple[str, ...]
+    """One line for each kind of thing that is damaged or missing; none for a sound file."""
     scan: Scan
     """Whether the frames are woven of two fields."""
     repairs: tuple[str, ...]
-    """One line for each thing that was mended in the timeline or in the pictures' sizes, or is missing."""
+    """One line for each thing that was mended in the timeline or in the pictures' sizes."""
+    splices: tuple[Splice, ...]
+    """Where the source's clock starts anew."""
 
 
 def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbnail], None]) -> IndexResult:
@@ -72,19 +77,22 @@ def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbna
             rows.add(picture, crc=luma_crc(shown))
             meter.add(shown)
             on_frame(index, make_thumbnail(shown))
-        num_errors, may_restart = pictures.num_errors, pictures.may_restart
+        counts, may_restart = pictures.counts, pictures.may_restart
     if not len(rows):
         msg = f"{path}: no frame of stream {video.stream_index} ({video.codec}) can be decoded"
         raise DamagedInputError(msg)
     timeline = _timeline(rows, video, may_restart=may_restart)
-    # Where the clock may jump, the header's end is an estimate from the first and last times in the file.
-    missing = [] if may_restart else _missing_end(info, timeline, video.time_base)
+    info, frames = replace(info, video=video), rows.table(timeline)
     return IndexResult(
-        info=replace(info, video=video),
-        frames=rows.table(timeline),
-        decode_errors=num_errors + len(missing),
+        info=info,
+        frames=frames,
+        decode_errors=counts.num_errors,
+        losses=losses_of(info, frames, counts, knows_end=not may_restart),
         scan=meter.scan(),
-        repairs=(*timeline.repairs, *changes.lines(), *missing),
+        repairs=(*timeline.repairs, *changes.lines()),
+        splices=tuple(
+            Splice(frame=frame, shift=ticks * video.time_base) for frame, ticks in timeline.splices
+        ),
     )
 
 
@@ -159,30 +167,3 @@ def _timeline(rows: _Rows, video: VideoInfo, *, may_restart: bool) -> Sanitised:
         last_duration=rows.last_duration or None,
         jump_ticks=int(SPLICE / video.time_base) if may_restart else None,
     )
-
-
-def _missing_end(info: MediaInfo, timeline: Sanitised, time_base: Fraction) -> list[str]:
-    """Return a line if the header promises more video than there is: the file was cut off."""
-    stream = next(stream for stream in info.streams if stream.index == info.video.stream_index)
-    start = (stream.start_pts_from_header or 0) * time_base
-    if stream.duration_from_header is not None:
-        promised = start + stream.duration_from_header * time_base
-    else:
-        promised = _matroska_end(dict(stream.metadata).get("DURATION", ""))
-    end = int(timeline.pts[-1] + timeline.durations[-1]) * time_base
-    # What a header says of the last frame's length is not reliable, and a slide show has long ones.
-    tolerance = max(Fraction(1, 2), 2 * int(timeline.durations.max()) * time_base)
-    if end >= promised - tolerance:
-        return []
-    return [
-        f"the header promises video until {float(promised):.3f} s, the last frame ends at {float(end):.3f} s"
-    ]
-
-
-def _matroska_end(tag: str) -> Fraction:
-    """Return the seconds in the tag that FFmpeg and mkvmerge write ("00:01:02.500000000"), 0 without one."""
-    try:
-        hours, minutes, seconds = tag.split(":")
-        return Fraction(hours) * 3600 + Fraction(minutes) * 60 + Fraction(seconds)
-    except ValueError:
-        return Fraction(0)

@@ -27,12 +27,14 @@ from vidsr.media.compare import (
     describe,
     pair_streams,
 )
-from vidsr.media.container import container_family, output_colour, plan_streams
+from vidsr.media.container import container_family, output_colour
 from vidsr.media.copies import MP4_FAMILY, heads_of, is_cover, open_for_copying
 from vidsr.media.index import build_index
 from vidsr.media.intermediate import film_frames, film_video
 from vidsr.media.mux import output_times
+from vidsr.media.packets import SourceClock, clock_of
 from vidsr.media.probe import probe
+from vidsr.media.streams import plan_streams
 from vidsr.media.trial import Held, try_stream
 from vidsr.types import Colour, FrameTable, MediaInfo, Plan, StreamPlan, VideoInfo
 
@@ -62,6 +64,7 @@ class _Expectation:
 
     info: MediaInfo
     frames: FrameTable
+    clock: SourceClock
     streams: tuple[StreamPlan, ...]
     muxer: str
     offset: Fraction
@@ -100,6 +103,7 @@ def _planned(plan: Plan) -> _Expectation:
     return _Expectation(
         info=plan.info,
         frames=plan.frames,
+        clock=clock_of(plan),
         streams=tuple(plan.streams),
         muxer=output.container,
         offset=output.offset,
@@ -118,11 +122,12 @@ def _derived(source: Path, output: Path, found: MediaInfo) -> _Expectation:
         # Telecine was undone: the film has fewer frames, and their times follow from those of the source.
         info, frames = replace(info, video=film_video(info.video)), film_frames(frames)
     muxer = container_family(found)
-    streams, offset, _ = plan_streams(info, frames=frames, muxer=muxer)
+    streams, offset, _ = plan_streams(info, frames=frames, splices=index.splices, muxer=muxer)
     video = info.video
     return _Expectation(
         info=info,
         frames=frames,
+        clock=SourceClock(splices=index.splices, video_index=video.stream_index),
         streams=streams,
         muxer=muxer,
         offset=offset,
@@ -152,7 +157,9 @@ def _differences(
         present = [pair for pair in pairs if pair.output is not None]
         yield from _compare_streams(present, source, muxer=expected.muxer)
         yield from compare_chapters(before, after, offset=expected.offset)
-        yield from compare_packets(present, before, after, offset=expected.offset, muxer=expected.muxer)
+        yield from compare_packets(
+            present, before, after, clock=expected.clock, offset=expected.offset, muxer=expected.muxer
+        )
         restored = [cast(Stream, pair.output).index for pair in present if pair.is_restored]
     yield from _compare_picture(expected, found.video)
     for index in restored:
