@@ -342,6 +342,9 @@ class Plan:
     """In the order of their frames. What the video is moved by, all other streams are moved by too."""
     repairs: Sequence[str] = field(default_factory=tuple)
     """One line for each thing mended in the timeline."""
+    filtered: MediaInfo | None = None
+    """The file that the pictures are restored from where they had to be filtered first, in the work folder;
+    `frames` are its frames. None: the input itself."""
     warnings: Sequence[str] = field(default_factory=tuple)
 
     @property
