@@ -54,6 +54,10 @@ OnIncompatible = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DeinterlaceOption = Annotated[
+    str | None,
+    typer.Option(metavar="auto|on|off", help="Filter interlaced and telecined video first. Default: auto."),
+]
 Progress = Annotated[
     str, typer.Option(metavar="auto|plain|json|none", help="How progress is shown, on stderr.")
 ]
@@ -73,6 +77,7 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
     priors: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YAML of `vidsr caption`, perhaps edited.")
     ] = None,
+    deinterlace: DeinterlaceOption = None,
     settings: Settings = None,
     video_stream: VideoStream = None,
     on_incompatible: OnIncompatible = None,
@@ -97,10 +102,11 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
             {
                 "restore.restorer": restorer,
                 "restore.scale": scale,
-                "seed": seed,
-                "restore.device": device,
+                "plan.deinterlace": deinterlace,
                 "plan.video_stream": video_stream,
                 "plan.on_incompatible": on_incompatible,
+                "seed": seed,
+                "restore.device": device,
             },
             priors=priors,
         ),
@@ -129,6 +135,7 @@ def plan(  # noqa: PLR0913, PLR0917  # one parameter an option
     input: Input,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="OUTPUT")] = None,
     pipeline: Pipeline = "enhance",
+    deinterlace: DeinterlaceOption = None,
     settings: Settings = None,
     video_stream: VideoStream = None,
     on_incompatible: OnIncompatible = None,
@@ -140,7 +147,11 @@ def plan(  # noqa: PLR0913, PLR0917  # one parameter an option
     from vidsr.job.plan_file import to_json
     from vidsr.show import plan_lines
 
-    options = {"plan.video_stream": video_stream, "plan.on_incompatible": on_incompatible}
+    options = {
+        "plan.deinterlace": deinterlace,
+        "plan.video_stream": video_stream,
+        "plan.on_incompatible": on_incompatible,
+    }
     made = make_plan(input, output, pipeline=pipeline, overrides=_overrides(settings, options), strict=strict)
     typer.echo(to_json(made) if as_json else "\n".join(plan_lines(made)))
     return EXIT_DONE

@@ -101,6 +101,36 @@ class ShotSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeadIn:
+    """Frames that a part restores before its own, so that its first one starts as warm as the others."""
+
+    frames: int = 0
+    fade: int = 0
+    """The last so many of them are blended into the part before; the others are dropped."""
+
+    def __post_init__(self) -> None:
+        """Refuse a fade that is longer than the lead-in."""
+        if not 0 <= self.fade <= self.frames:
+            msg = f"a lead-in of {self.frames} frames has no {self.fade} frames to fade in"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fade:
+    """The end of a part, where what the next part's lead-in makes of the same frames fades in."""
+
+    lead_in: int
+    """First frame of the next part's lead-in."""
+    start: int
+    stop: int
+    """Frames [start, stop) are blended; stop is the next part's own first frame."""
+
+    def share(self, index: int) -> float:
+        """Return the next part's share of frame `index`: 0 before the fade, then rising evenly, below 1."""
+        return max(0, index - self.start + 1) / (self.stop - self.start + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """A run of frames inside one shot: the unit of work, of resuming and of distribution."""
 
@@ -111,6 +141,8 @@ class Part:
     start: int
     stop: int
     """[start, stop) are the frames that the part delivers."""
+    fade: Fade | None = None
+    """How the part ends where another one of its shot follows that fades in."""
 
 
 class Carry:
@@ -312,6 +344,9 @@ class Plan:
     """In the order of their frames. What the video is moved by, all other streams are moved by too."""
     repairs: Sequence[str] = field(default_factory=tuple)
     """One line for each thing mended in the timeline."""
+    filtered: MediaInfo | None = None
+    """The file that the pictures are restored from where they had to be filtered first, in the work folder;
+    `frames` are its frames. None: the input itself."""
     warnings: Sequence[str] = field(default_factory=tuple)
 
     @property

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.corpus import CLASSES, EVERY, ffmpeg, make
-from vidsr.errors import InputError
+from vidsr.media.decode import open_source
 from vidsr.media.frames import format_facts
 from vidsr.media.index import THUMBNAIL_WIDTH, build_index
 from vidsr.media.probe import probe
@@ -148,13 +148,20 @@ def test_a_splice_is_named(corpus_folder):
     assert line.startswith("frame 25: the timeline jumps by")
 
 
-def test_a_change_of_size_is_refused_with_the_frame(corpus_folder):
+def test_pictures_of_another_size_are_scaled_to_the_first_and_named(corpus_folder):
+    result = index("size_change", corpus_folder)
+    assert (result.info.video.width, result.info.video.height) == (160, 120)
+    assert len(result.frames) == 20
+    (line,) = result.repairs
+    assert line == "frames 10 to 19 are 320x240 yuv420p: scaled to the 160x120 yuv420p of the first frame"
+
+
+def test_pictures_of_another_size_are_decoded_as_the_index_saw_them(corpus_folder):
     path = make("size_change", corpus_folder)
-    with pytest.raises(
-        InputError, match="frame 10 is 320x240 yuv420p, the frames before it are 160x120"
-    ) as caught:
-        index("size_change", corpus_folder)
-    assert str(path) in str(caught.value)
+    result = index("size_change", corpus_folder)
+    with open_source(path, result.info, result.frames, linear=False) as source:
+        assert [frame.width for frame in source.frames(8, 20)] == [160] * 12
+        assert [frame.height for frame in source.frames(12, 14)] == [120] * 2
 
 
 def test_a_long_hold_is_no_damage(corpus_folder):

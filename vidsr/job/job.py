@@ -8,10 +8,11 @@ from typing import Any
 from vidsr.caption.protocol import Captioner
 from vidsr.errors import EXIT_DONE, EXIT_PARTIAL
 from vidsr.media.encode import EncodeSettings
+from vidsr.media.filters import Deinterlace
 from vidsr.media.streams import OnIncompatible
 from vidsr.restore.protocol import RestorerFacts
 from vidsr.shots import ShotDetector
-from vidsr.types import ShotSettings
+from vidsr.types import LeadIn, ShotSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class ShotStage:
     """As it was asked for."""
     settings: ShotSettings
     """What the restorer is told: with everything decided."""
-    lead_in: int
+    lead_in: LeadIn
     weights: str
     """Both of its restorer; see RestorerFacts."""
     config: dict[str, Any]
@@ -61,6 +62,7 @@ class Stages:
     """Describes the shots that the captioner fails at; None: such a shot fails the job."""
     restorer: RestorerFacts
     encode: EncodeSettings
+    deinterlace: Deinterlace = "auto"
     shots: Mapping[int, ShotStage] = field(default_factory=dict)
     """By the index of the shot; without those that are restored as the configuration says."""
 

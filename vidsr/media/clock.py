@@ -78,7 +78,7 @@ def sanitise(
     return Sanitised(
         pts=pts,
         durations=np.minimum(durations, INT32_MAX).astype(np.int32),
-        repairs=tuple(_capped(repairs)),
+        repairs=tuple(capped(repairs)),
         splices=tuple(splices),
     )
 
@@ -217,7 +217,8 @@ def _lines(source: NDArray[np.int64], wrong: NDArray[np.bool_]) -> list[str]:
     return lines
 
 
-def _capped(lines: list[str]) -> list[str]:
+def capped(lines: list[str]) -> list[str]:
+    """Return the first `MAX_REPAIR_LINES` lines, and how many there are more."""
     if len(lines) <= MAX_REPAIR_LINES:
         return lines
     return [*lines[:MAX_REPAIR_LINES], f"and {len(lines) - MAX_REPAIR_LINES} repairs more"]

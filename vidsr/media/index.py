@@ -11,11 +11,13 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from vidsr.errors import DamagedInputError, InputError
+from vidsr.errors import DamagedInputError
 from vidsr.media.clock import Sanitised, sanitise
 from vidsr.media.damage import losses_of
+from vidsr.media.fit import ShapeChanges, fitted
 from vidsr.media.frames import format_facts, luma_crc, planar_format
 from vidsr.media.pictures import Pictures
+from vidsr.media.scan import Scan, ScanMeter
 from vidsr.types import NO_PTS, FrameTable, MediaInfo, Splice, VideoInfo
 
 Thumbnail = NDArray[np.uint8]
@@ -42,8 +44,10 @@ class IndexResult:
     """Packets that could not be decoded or read."""
     losses: tuple[str, ...]
     """One line for each kind of thing that is damaged or missing; none for a sound file."""
+    scan: Scan
+    """Whether the frames are woven of two fields."""
     repairs: tuple[str, ...]
-    """One line for each thing that was mended in the timeline."""
+    """One line for each thing that was mended in the timeline or in the pictures' sizes."""
     splices: tuple[Splice, ...]
     """Where the source's clock starts anew."""
 
@@ -57,20 +61,22 @@ def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbna
         on_frame: called with each frame's index and thumbnail, in order.
 
     Raises:
-        InputError: the size or the pixel format changes within the video, or no frame can be decoded.
+        InputError: no frame can be decoded.
     """
-    rows = _Rows()
+    rows, meter = _Rows(), ScanMeter()
     make_thumbnail = _Thumbnails()
-    video = info.video
+    video, changes = info.video, ShapeChanges(info.video)
     with Pictures(path, info) as pictures:
         for picture in pictures:
             index = len(rows)
             if not index:
                 video = _corrected(video, picture)
-            elif (picture.width, picture.height, planar_format(picture.format.name)) != _shape(video):
-                raise _changed(path, index, video, picture)
-            rows.add(picture)
-            on_frame(index, make_thumbnail(picture))
+                changes = ShapeChanges(video)
+            changes.note(index, picture)
+            shown = fitted(picture, video)
+            rows.add(picture, crc=luma_crc(shown))
+            meter.add(shown)
+            on_frame(index, make_thumbnail(shown))
         counts, may_restart = pictures.counts, pictures.may_restart
     if not len(rows):
         msg = f"{path}: no frame of stream {video.stream_index} ({video.codec}) can be decoded"
@@ -82,7 +88,8 @@ def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbna
         frames=frames,
         decode_errors=counts.num_errors,
         losses=losses_of(info, frames, counts, knows_end=not may_restart),
-        repairs=timeline.repairs,
+        scan=meter.scan(),
+        repairs=(*timeline.repairs, *changes.lines()),
         splices=tuple(
             Splice(frame=frame, shift=ticks * video.time_base) for frame, ticks in timeline.splices
         ),
@@ -105,9 +112,9 @@ class _Rows:
     def source_pts(self) -> NDArray[np.int64]:
         return np.array(self._source_pts, dtype=np.int64)
 
-    def add(self, picture: av.VideoFrame) -> None:
+    def add(self, picture: av.VideoFrame, *, crc: int) -> None:
         self._source_pts.append(NO_PTS if picture.pts is None else picture.pts)
-        self._luma_crc.append(luma_crc(picture))
+        self._luma_crc.append(crc)
         self._flags.append(FrameTable.KEY * picture.key_frame | FrameTable.CORRUPT * picture.is_corrupt)
         self.last_duration = picture.duration
 
@@ -141,10 +148,6 @@ class _Thumbnails:
         return rows[:, : 3 * width].reshape(height, width, 3).copy()
 
 
-def _shape(video: VideoInfo) -> tuple[int, int, str]:
-    return video.width, video.height, video.pix_fmt
-
-
 def _corrected(video: VideoInfo, picture: av.VideoFrame) -> VideoInfo:
     pix_fmt = planar_format(picture.format.name)
     return replace(
@@ -153,15 +156,6 @@ def _corrected(video: VideoInfo, picture: av.VideoFrame) -> VideoInfo:
         height=picture.height,
         pix_fmt=pix_fmt,
         bit_depth=format_facts(pix_fmt).bits,
-    )
-
-
-def _changed(path: Path, index: int, video: VideoInfo, picture: av.VideoFrame) -> InputError:
-    before = f"{video.width}x{video.height} {video.pix_fmt}"
-    now = f"{picture.width}x{picture.height} {planar_format(picture.format.name)}"
-    return InputError(
-        f"{path}: frame {index} is {now}, the frames before it are {before}; "
-        "a change within a video is not supported: split the file there"
     )
 
 

@@ -9,6 +9,7 @@ from typing import cast
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ from vidsr.media.compare_converted import compare_converted
 from vidsr.media.container import container_family, output_colour
 from vidsr.media.copies import MP4_FAMILY, heads_of, is_cover, open_for_copying
 from vidsr.media.index import build_index
+from vidsr.media.intermediate import film_frames, film_video
 from vidsr.media.mux import output_times
 from vidsr.media.packets import SourceClock, clock_of
 from vidsr.media.probe import probe
@@ -110,7 +112,7 @@ def verify(
     expected = (
         _planned(plan)
         if plan is not None
-        else _derived(probe(source, video_stream=video_stream), container_family(found), on_incompatible)
+        else _derived(probe(source, video_stream=video_stream), output, found, on_incompatible)
     )
     differences = tuple(_differences(expected, source, output))
     return VerifyReport(num_frames=len(expected.frames), differences=differences)
@@ -132,21 +134,24 @@ def _planned(plan: Plan) -> _Expectation:
     )
 
 
-def _derived(info: MediaInfo, muxer: str, on_incompatible: OnIncompatible) -> _Expectation:
-    """Decide what an output in the container of `muxer` should be, as a plan would."""
+def _derived(
+    info: MediaInfo, output: Path, found: MediaInfo, on_incompatible: OnIncompatible
+) -> _Expectation:
+    """Decide what an output in the container of `found` should be, as a plan would."""
     index = build_index(Path(info.path), info, on_frame=lambda _number, _thumbnail: None)
+    info, frames = index.info, index.frames
+    if index.scan.is_telecined and _num_shown(output, found) != len(frames):
+        # Telecine was undone: the film has fewer frames, and their times follow from those of the source.
+        info, frames = replace(info, video=film_video(info.video)), film_frames(frames)
+    muxer = container_family(found)
     beside = plan_streams(
-        index.info,
-        frames=index.frames,
-        splices=index.splices,
-        muxer=muxer,
-        on_incompatible=on_incompatible,
+        info, frames=frames, splices=index.splices, muxer=muxer, on_incompatible=on_incompatible
     )
-    video = index.info.video
+    video = info.video
     return _Expectation(
-        info=index.info,
-        frames=index.frames,
-        clock=SourceClock(splices=index.splices, video_index=index.info.video.stream_index),
+        info=info,
+        frames=frames,
+        clock=SourceClock(splices=index.splices, video_index=video.stream_index),
         streams=beside.streams,
         muxer=muxer,
         offset=beside.offset,
@@ -240,7 +245,7 @@ def _compare_frames(expected: _Expectation, output: Path, stream_index: int) -> 
     with open_for_copying(output) as file:
         stream = cast(VideoStream, file.streams[stream_index])
         tick = cast(Fraction, stream.time_base)
-        shown = [packet.pts for packet in file.demux(stream) if packet.size and not packet.is_discard]
+        shown = _shown(file, stream)
         duration = _stated_duration(stream)
     wanted, end = output_times(
         expected.frames, time_base=expected.info.video.time_base, offset=expected.offset, tick=tick
@@ -260,6 +265,16 @@ def _compare_frames(expected: _Expectation, output: Path, stream_index: int) -> 
         message = f"the video lasts {float(duration):.3f} s, not {float(lasting * tick):.3f} s"
         yield Difference(kind="duration", message=message)
     yield from _decode_ends(output, stream_index, wanted)
+
+
+def _num_shown(output: Path, found: MediaInfo) -> int:
+    with open_for_copying(output) as file:
+        return len(_shown(file, cast(VideoStream, file.streams[found.video.stream_index])))
+
+
+def _shown(file: InputContainer, stream: VideoStream) -> list[int | None]:
+    """Return the pts of every packet whose picture is shown."""
+    return [packet.pts for packet in file.demux(stream) if packet.size and not packet.is_discard]
 
 
 def _decode_ends(output: Path, stream_index: int, wanted: NDArray[np.int64]) -> Iterator[Difference]:
