@@ -24,6 +24,7 @@ from vidsr.media.encode import SegmentWriter
 from vidsr.media.intermediate import open_picture, picture_file
 from vidsr.media.probe import probe
 from vidsr.media.sample import open_sampler
+from vidsr.media.still import segment_settings
 from vidsr.types import InputIdentity, MediaInfo, Part, Plan, Prior, Shot
 
 
@@ -293,7 +294,9 @@ def _restore_missing(
     work = PartWork(
         open_source=lambda: open_picture(plan, prepared.source, filtered=folder.filtered_path),
         open_sink=lambda part: SegmentWriter(
-            folder.segment_path(part), settings=stages.encode, output=plan.output
+            folder.segment_path(part),
+            settings=segment_settings(plan.output, stages.encode),
+            output=plan.output,
         ),
         finish=finish,
         prior_of=lambda part: priors[part.shot_index],

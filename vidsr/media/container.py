@@ -9,6 +9,7 @@ from vidsr.errors import ConfigError, UsageError
 from vidsr.media.codecs import CodecFacts, resolve_codec
 from vidsr.media.colour import output_pix_fmt, resolved_colour
 from vidsr.media.frames import FormatFacts, format_facts
+from vidsr.media.still import PNG, Beside, beside_of, still_pix_fmt
 from vidsr.media.streams import OnIncompatible, name_of, plan_streams, refused_streams
 from vidsr.media.trial import takes_codec
 from vidsr.types import (
@@ -22,10 +23,17 @@ from vidsr.types import (
     VideoInfo,
 )
 
-SUFFIXES = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+SUFFIXES = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".png": PNG,
+}
 """Muxer of each file name ending that can be asked for."""
 
-DEFAULT_SUFFIX = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv", "webm": ".webm"}
+DEFAULT_SUFFIX = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv", "webm": ".webm", PNG: ".png"}
 
 
 DEFAULT_RATE = Fraction(25)
@@ -81,15 +89,23 @@ def decide_output(
     """
     facts = resolve_codec(codec)
     muxer, warnings = _choose_muxer(info, suffix, facts, on_incompatible)
+    # A picture loses nothing, whatever is said of video.
+    facts = resolve_codec("ffv1") if muxer == PNG else facts
     beside = plan_streams(info, frames=frames, splices=splices, muxer=muxer, on_incompatible=on_incompatible)
     picture, losses = _plan_picture(
         info, facts, frames=frames, muxer=muxer, scale=scale, offset=beside.offset
     )
+    if info.is_still and muxer != PNG and beside_of(Path(info.path)) != Beside():
+        losses.append(
+            f"the picture's EXIF, colour profile or texts are left out: {muxer} has no place for them"
+        )
     return Decision(output=picture, streams=beside.streams, warnings=(*warnings, *beside.warnings, *losses))
 
 
 def container_family(info: MediaInfo) -> str:
     """Return the muxer of the source's own kind of container, Matroska for kinds not written here."""
+    if info.is_still:
+        return PNG
     if info.container.startswith("mov,"):
         brand = dict(info.metadata).get("major_brand", "")
         is_quicktime = brand.startswith("qt") or (not brand and Path(info.path).suffix.lower() == ".mov")
@@ -106,7 +122,7 @@ def _choose_muxer(
     muxer, warnings = _usual_muxer(info, suffix, facts)
     # Where nobody names the container, none is taken that costs a stream.
     may_change = on_incompatible == "mkv" or (suffix is None and on_incompatible == "convert")
-    if muxer == "matroska" or not may_change:
+    if muxer in {"matroska", PNG} or not may_change:
         return muxer, warnings
     actions = {"drop"} if on_incompatible == "convert" else {"drop", "convert"}
     here, there = (
@@ -125,13 +141,18 @@ def _usual_muxer(info: MediaInfo, suffix: str | None, facts: CodecFacts) -> tupl
         if muxer is None:
             msg = f"output ending {suffix or '(none)'}: wanted one of {', '.join(SUFFIXES)}"
             raise UsageError(msg)
-        if not takes_codec(muxer, facts.encoder):
+        if muxer == PNG and not info.is_still:
+            msg = f"output ending {suffix}: a picture holds one frame, and {info.path} is a video; take .mkv"
+            raise UsageError(msg)
+        if muxer != PNG and not takes_codec(muxer, facts.encoder):
             msg = (
                 f"output ending {suffix}: {muxer} cannot hold {facts.name}; take .mkv or another encode.codec"
             )
             raise UsageError(msg)
         return muxer, []
     own = container_family(info)
+    if own == PNG:
+        return PNG, []
     # mp4 and mov are one family: what one cannot hold the other may.
     candidates = {"mp4": ("mp4", "mov"), "mov": ("mov", "mp4")}.get(own, (own,))
     muxer = next((name for name in candidates if takes_codec(name, facts.encoder)), "matroska")
@@ -144,11 +165,15 @@ def _plan_picture(
 ) -> tuple[OutputPlan, list[str]]:
     video = info.video
     width, height = video.width * scale, video.height * scale
-    pix_fmt, losses = _choose_pix_fmt(info, facts, width=width, height=height)
+    pix_fmt, losses = (
+        (still_pix_fmt(video.pix_fmt), [])
+        if muxer == PNG
+        else _choose_pix_fmt(info, facts, width=width, height=height)
+    )
     matrix = video.display_matrix
     plan = OutputPlan(
         container=muxer,
-        codec=facts.encoder,
+        codec=PNG if muxer == PNG else facts.encoder,
         pix_fmt=pix_fmt,
         width=width,
         height=height,

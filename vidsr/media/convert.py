@@ -27,10 +27,10 @@ _MILLISECOND = Fraction(1, 1000)
 def nearest_codec(stream: Stream, *, muxer: str) -> str:
     """Return what `stream` can be turned into for `muxer`, FFmpeg's name; empty where nothing is near."""
     if is_text(stream):
-        return _TEXT_CODECS[muxer]
+        return _TEXT_CODECS.get(muxer, "")
     # PyAV's types promise a context that a stream without a decoder does not have.
     has_decoder = cast(object, stream.codec_context) is not None
-    return _SOUND_CODECS[muxer] if stream.type == "audio" and has_decoder else ""
+    return _SOUND_CODECS.get(muxer, "") if stream.type == "audio" and has_decoder else ""
 
 
 def add_converted(file: OutputContainer, source: Stream, *, codec: str) -> Stream:

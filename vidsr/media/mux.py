@@ -38,6 +38,7 @@ from vidsr.media.copies import (
 )
 from vidsr.media.packets import clock_of, packets_of
 from vidsr.media.shape import FILLER, display_size, shape_matroska, shape_mp4
+from vidsr.media.still import PNG, write_png
 from vidsr.media.trial import MUXER_OPTIONS
 from vidsr.types import FrameTable, OutputPlan, Plan
 
@@ -66,6 +67,9 @@ def assemble(*, plan: Plan, source: Path, segments: Sequence[Path], output: Path
         OSError: `output` cannot be written.
     """
     delay = _reorder_delay(segments, num_frames=len(plan.frames))
+    if plan.output.container == PNG:
+        write_png(plan=plan, source=source, segments=segments, output=output)
+        return
     with open_for_copying(source) as original, _open_output(output, plan, original) as file:
         pictures = _pictures(plan, source)
         tracks = _add_streams(file, plan, original, segment=segments[0], pictures=pictures)

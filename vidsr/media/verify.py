@@ -30,11 +30,13 @@ from vidsr.media.compare import (
 from vidsr.media.compare_converted import compare_converted
 from vidsr.media.container import container_family, output_colour
 from vidsr.media.copies import MP4_FAMILY, heads_of, is_cover, open_for_copying
+from vidsr.media.frames import format_facts
 from vidsr.media.index import build_index
 from vidsr.media.intermediate import film_frames, film_video
 from vidsr.media.mux import output_times
 from vidsr.media.packets import SourceClock, clock_of
 from vidsr.media.probe import probe
+from vidsr.media.still import PNG, beside_of
 from vidsr.media.streams import OnIncompatible, plan_streams
 from vidsr.media.trial import Held, try_conversion, try_stream
 from vidsr.types import Colour, FrameTable, MediaInfo, Plan, StreamPlan, VideoInfo
@@ -184,6 +186,9 @@ def _differences(expected: _Expectation, source: Path, output: Path) -> Iterator
         )
         yield from compare_converted(present, source, output, clock=expected.clock, offset=expected.offset)
         restored = [cast(Stream, pair.output).index for pair in present if pair.is_restored]
+    if expected.muxer == PNG and beside_of(output) != beside_of(source):
+        message = "the picture's EXIF, colour profile or texts are not those of the source"
+        yield Difference(kind="payload", message=message)
     for index in restored:
         yield from _compare_picture(expected, probe(output, video_stream=index).video)
         yield from _compare_frames(expected, output, index)
@@ -234,7 +239,8 @@ def _compare_picture(expected: _Expectation, found: VideoInfo) -> Iterator[Diffe
 def _colours(expected: Colour, found: VideoInfo) -> Iterator[tuple[str, object, object]]:
     colour = resolved_colour(found.colour, pix_fmt=found.pix_fmt, height=found.height)
     # What is not stated in the end is compared as it is read; the matrix must be stated.
-    yield "matrix", found.colour.matrix, expected.matrix
+    if format_facts(found.pix_fmt).family != "gray":
+        yield "matrix", found.colour.matrix, expected.matrix
     yield "primaries", colour.primaries, expected.primaries
     yield "transfer", colour.transfer, expected.transfer
     yield "range", "full" if colour.full_range else "limited", "full" if expected.full_range else "limited"
