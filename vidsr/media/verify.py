@@ -22,6 +22,7 @@ from vidsr.media.compare import (
     Pair,
     compare_attachment,
     compare_chapters,
+    compare_file_tags,
     compare_packets,
     compare_tags,
     describe,
@@ -181,6 +182,8 @@ def _differences(expected: _Expectation, source: Path, output: Path) -> Iterator
         present = [pair for pair in pairs if pair.output is not None]
         yield from _compare_streams(present, source, muxer=expected.muxer)
         yield from compare_chapters(before, after, offset=expected.offset)
+        if expected.muxer != PNG:
+            yield from compare_file_tags(before, after, muxer=expected.muxer)
         yield from compare_packets(
             present, before, after, clock=expected.clock, offset=expected.offset, muxer=expected.muxer
         )
