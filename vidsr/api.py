@@ -7,10 +7,11 @@ from typing import Any
 from vidsr import build, config, events
 from vidsr.job.job import Job, Report
 from vidsr.job.run import caption_only, plan_only, run
+from vidsr.job.watchdog import OnHang
 from vidsr.types import Plan, Prior, Shot, ShotSettings
 
 
-def enhance(  # keyword-only options of the one public entry point
+def enhance(  # noqa: PLR0913  # keyword-only options of the one public entry point
     input: str | Path,  # the word users know
     output: str | Path | None = None,
     *,
@@ -18,7 +19,9 @@ def enhance(  # keyword-only options of the one public entry point
     overrides: Mapping[str, Any] | None = None,
     work_dir: str | Path | None = None,
     overwrite: bool = False,
+    resume: bool = True,
     on_event: events.Listener | None = None,
+    on_hang: OnHang | None = None,
 ) -> Report:
     """Restore a video: every frame at its own time, every other stream copied, verified before it appears.
 
@@ -29,13 +32,17 @@ def enhance(  # keyword-only options of the one public entry point
         overrides: dotted keys to values, such as {"restore.scale": 2, "encode.crf": 20}.
         work_dir: where finished parts are kept until the output is done; OUTPUT.vidsr by default.
         overwrite: replace an output that is there.
+        resume: go on with what an earlier run left unfinished; False throws it away.
         on_event: called with each event of vidsr.events, in this thread.
+        on_hang: called, in a thread of its own, with why the job is over while this thread is held by a
+            native call that no exception can end (`run.stall_seconds`). The command line ends the process.
 
     Raises:
         VidsrError: its `exit_code` says whether trying again can help; see vidsr.errors.
     """
     stages = build.build_stages(config.load(pipeline, overrides=overrides))
-    return run(_job(input, output, work_dir, overwrite=overwrite), stages, on_event=on_event or events.ignore)
+    job = _job(input, output, work_dir, overwrite=overwrite, resume=resume)
+    return run(job, stages, on_event=on_event or events.ignore, on_hang=on_hang)
 
 
 def plan(
@@ -68,11 +75,17 @@ def describe(
 
 
 def _job(
-    source: str | Path, output: str | Path | None, work_dir: str | Path | None, *, overwrite: bool
+    source: str | Path,
+    output: str | Path | None,
+    work_dir: str | Path | None,
+    *,
+    overwrite: bool,
+    resume: bool = True,
 ) -> Job:
     return Job(
         input=Path(source),
         output=None if output is None else Path(output),
         work_dir=None if work_dir is None else Path(work_dir),
         overwrite=overwrite,
+        resume=resume,
     )

@@ -7,16 +7,21 @@ r"""Restores parts: decode, restore and encode run beside each other and hand fr
 A lane takes the next part from the list whenever it has decoded its last one, so decoding of the next part
 begins while the current one is still being restored, and encoding of the last one ends while the next
 is already being restored. Which lane takes which part changes nothing in the result.
+
+A part that fails is given up, and the others go on. An error that is not of one part alone, such as a full
+disk, ends them all.
 """
 
 import queue
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from vidsr.errors import PartError, VidsrError
-from vidsr.job.channel import Cancelled, Channel
+from vidsr.errors import VidsrError
+from vidsr.job.channel import POLL_SECONDS, Cancelled, Channel
+from vidsr.job.failures import of_one_part
 from vidsr.job.parts import seed_of
 from vidsr.media.decode import VideoSource
 from vidsr.media.encode import VideoSink
@@ -27,6 +32,8 @@ DECODED_FRAMES = 8
 """Frames that a lane decodes ahead: enough to ride out a keyframe, few enough for 4K."""
 RESTORED_FRAMES = 4
 """Restored frames that wait for each encoder."""
+DISMISS_SECONDS = 8.0
+"""Given to all threads together to end. One that a native call holds for longer is left behind."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,6 +61,8 @@ class PartWork:
     prior_of: Callable[[Part], Prior]
     settings_of: Callable[[Part], ShotSettings]
     seed: int
+    check: Callable[[], None] = lambda: None
+    """Called now and then by all who wait; what it raises ends everything."""
 
 
 def restore_parts(
@@ -65,7 +74,7 @@ def restore_parts(
     on_frames: Callable[[int], None],
     on_part: Callable[[Part], None],
     on_note: Callable[[str], None],
-) -> None:
+) -> dict[Part, VidsrError]:
     """Restore all `parts`, up to `batch_parts` of them side by side.
 
     Args:
@@ -78,8 +87,11 @@ def restore_parts(
         on_note: called with what the restorer has to say, as soon as it says it; with what it says of several
             frames of a step, once.
 
+    Returns:
+        The parts that failed, and why.
+
     Raises:
-        VidsrError: the first failure of any thread; the others are stopped, finished parts stay.
+        VidsrError: what no other part would escape; all threads are stopped, finished parts stay.
     """
     crew = _Crew(work, num_lanes=min(batch_parts, len(parts)))
     try:
@@ -89,18 +101,15 @@ def restore_parts(
             crew.report(on_part)
         crew.wait_for_encoders()
         crew.report(on_part)
-    except Cancelled:
-        # An encoder failed and cancelled the channel that a frame was being put into.
-        crew.raise_failure()
-        raise
     finally:
         crew.dismiss()
+    return crew.failures
 
 
 class _Lane:
     """One open part at a time: its incoming frames, its carry and its encoder."""
 
-    def __init__(self, frames: Channel[tuple[Part, Frame]], crew: "_Crew") -> None:
+    def __init__(self, frames: Channel[tuple[Part, Frame | VidsrError]], crew: "_Crew") -> None:
         self._incoming = iter(frames)
         self._crew = crew
         self._sink: Channel[Done] | None = None
@@ -108,7 +117,13 @@ class _Lane:
         self.carry: Carry | None = None
 
     def next(self) -> tuple[Part, Frame] | None:
-        return next(self._incoming, None)
+        """Return the next frame of a part that has not failed."""
+        for part, item in self._incoming:
+            if isinstance(item, VidsrError):
+                self.give_up(part, item)
+            elif part not in self._crew.failures:
+                return part, item
+        return None
 
     def deliver(self, part: Part, done: Done) -> bool:
         """Keep the carry and pass the rest on; return whether the frame belongs to the output."""
@@ -121,11 +136,27 @@ class _Lane:
             return False
         if self._sink is None:
             self._sink = self._crew.start_encoder(part)
-        self._sink.put(replace(done, carry=None, notes=notes))
+        try:
+            self._sink.put(replace(done, carry=None, notes=notes))
+        except Cancelled:
+            # By the encoder, which has failed and said why.
+            self._crew.collect_failures()
+            self._close()
+            return False
         if is_last:
             self._sink.close()
             self._sink = None
         return True
+
+    def give_up(self, part: Part, error: VidsrError) -> None:
+        """Drop what there is of `part`."""
+        self._crew.failures[part] = error
+        self._close()
+
+    def _close(self) -> None:
+        if self._sink is not None:
+            self._sink.cancel()
+        self._sink, self._early_notes, self.carry = None, (), None
 
 
 def _step(
@@ -151,7 +182,13 @@ def _step(
         )
         for lane, (part, frame) in entries
     ]
-    results = restorer.step(batch)
+    try:
+        results = restorer.step(batch)
+    except Exception as error:  # noqa: BLE001  # judged by of_one_part
+        # Whose frame it was, nobody knows.
+        for lane, (part, _) in entries:
+            lane.give_up(part, of_one_part(error, part, doing="restoring"))
+        return [lane for lane, _ in entries]
     for note in dict.fromkeys(note for done in results for note in done.notes):
         on_note(note)
     delivered = [lane.deliver(part, done) for (lane, (part, _)), done in zip(entries, results, strict=True)]
@@ -163,13 +200,14 @@ class _Crew:
     """The threads around the restorer, and what they have to say."""
 
     def __init__(self, work: PartWork, *, num_lanes: int) -> None:
+        self.failures: dict[Part, VidsrError] = {}
         self._work = work
         self._num_lanes = num_lanes
         self._threads: list[threading.Thread] = []
         self._encoders: list[threading.Thread] = []
-        self._channels: list[Channel[tuple[Part, Frame]] | Channel[Done]] = []
+        self._channels: list[Channel[tuple[Part, Frame | VidsrError]] | Channel[Done]] = []
         self._finished: queue.SimpleQueue[Part] = queue.SimpleQueue()
-        self._failures: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+        self._failed: queue.SimpleQueue[tuple[Part, Exception]] = queue.SimpleQueue()
         # One encoder a lane at work, and one more that is flushing.
         self._encoder_places = threading.Semaphore(num_lanes + 1)
 
@@ -178,23 +216,26 @@ class _Crew:
         lock = threading.Lock()
         lanes = []
         for _ in range(self._num_lanes):
-            channel: Channel[tuple[Part, Frame]] = Channel(DECODED_FRAMES)
+            channel: Channel[tuple[Part, Frame | VidsrError]] = Channel(
+                DECODED_FRAMES, while_waiting=self._work.check
+            )
             self._channels.append(channel)
             self._start(self._threads, self._decode, waiting, lock, channel)
             lanes.append(_Lane(channel, self))
         return lanes
 
     def start_encoder(self, part: Part) -> Channel[Done]:
-        while not self._encoder_places.acquire(timeout=0.2):
-            self.raise_failure()
-        channel: Channel[Done] = Channel(RESTORED_FRAMES)
+        while not self._encoder_places.acquire(timeout=POLL_SECONDS):
+            self.collect_failures()
+            self._work.check()
+        channel: Channel[Done] = Channel(RESTORED_FRAMES, while_waiting=self._work.check)
         self._channels.append(channel)
         self._start(self._encoders, self._encode, part, channel)
         return channel
 
     def report(self, on_part: Callable[[Part], None]) -> None:
-        """Pass on what the encoders finished; raise what they failed with."""
-        self.raise_failure()
+        """Pass on what the encoders finished, and note what they failed at."""
+        self.collect_failures()
         while not self._finished.empty():
             on_part(self._finished.get())
         self._channels = [channel for channel in self._channels if not channel.is_over]
@@ -202,18 +243,27 @@ class _Crew:
 
     def wait_for_encoders(self) -> None:
         for thread in self._encoders:
-            thread.join()
+            while thread.is_alive():
+                thread.join(POLL_SECONDS)
+                self._work.check()
 
-    def raise_failure(self) -> None:
-        if not self._failures.empty():
-            raise self._failures.get()
+    def collect_failures(self) -> None:
+        """Note which parts could not be encoded.
+
+        Raises:
+            VidsrError: it is not of that part alone.
+        """
+        while not self._failed.empty():
+            part, error = self._failed.get()
+            self.failures[part] = of_one_part(error, part, doing="encoding")
 
     def dismiss(self) -> None:
         """Stop all threads and wait for them; what they had written of unfinished parts is removed."""
         for channel in self._channels:
             channel.cancel()
+        deadline = time.monotonic() + DISMISS_SECONDS
         for thread in [*self._threads, *self._encoders]:
-            thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _start(self, group: list[threading.Thread], target: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=target, args=arguments, daemon=True, name=f"vidsr-{target.__name__}")
@@ -221,22 +271,34 @@ class _Crew:
         thread.start()
 
     def _decode(
-        self, waiting: Iterator[Part], lock: threading.Lock, channel: Channel[tuple[Part, Frame]]
+        self,
+        waiting: Iterator[Part],
+        lock: threading.Lock,
+        channel: Channel[tuple[Part, Frame | VidsrError]],
     ) -> None:
-        part: Part | None = None
+        source: VideoSource | None = None
         try:
-            source = self._work.open_source()
-            try:
-                while (part := _take(waiting, lock)) is not None:
+            while (part := _take(waiting, lock)) is not None:
+                try:
+                    source = self._work.open_source() if source is None else source
                     for frame in source.frames(part.lead_in, part.stop):
                         channel.put((part, frame))
-            finally:
-                source.close()
+                except Cancelled:
+                    raise
+                except Exception as error:  # noqa: BLE001  # judged by of_one_part
+                    channel.put((part, of_one_part(error, part, doing="decoding")))
+                    if source is not None:
+                        # Nobody knows in what state it is.
+                        source.close()
+                        source = None
             channel.close()
         except Cancelled:
             return
         except BaseException as error:  # noqa: BLE001  # handed to the calling thread, which raises it
-            channel.fail(_with_part(error, part, doing="decoding"))
+            channel.fail(error)
+        finally:
+            if source is not None:
+                source.close()
 
     def _encode(self, part: Part, channel: Channel[Done]) -> None:
         tally = Tally()
@@ -255,8 +317,8 @@ class _Crew:
             self._finished.put(part)
         except Cancelled:
             return
-        except BaseException as error:  # noqa: BLE001  # handed to the calling thread, which raises it
-            self._failures.put(_with_part(error, part, doing="encoding"))
+        except Exception as error:  # noqa: BLE001  # handed to the calling thread, which judges it
+            self._failed.put((part, error))
             channel.cancel()
         finally:
             self._encoder_places.release()
@@ -265,13 +327,3 @@ class _Crew:
 def _take(waiting: Iterator[Part], lock: threading.Lock) -> Part | None:
     with lock:
         return next(waiting, None)
-
-
-def _with_part(error: BaseException, part: Part | None, *, doing: str) -> BaseException:
-    """Return errors of ours as they are, others as the cause of a PartError that names the part."""
-    if isinstance(error, VidsrError) or not isinstance(error, Exception):
-        return error
-    where = "the input" if part is None else f"part {part.index} (frames {part.start} to {part.stop - 1})"
-    wrapped = PartError(f"{where}: {doing} failed with {type(error).__name__}: {error}")
-    wrapped.__cause__ = error
-    return wrapped
