@@ -20,6 +20,7 @@ def enhance(  # noqa: PLR0913  # keyword-only options of the one public entry po
     work_dir: str | Path | None = None,
     overwrite: bool = False,
     resume: bool = True,
+    strict: bool = False,
     on_event: events.Listener | None = None,
     on_hang: OnHang | None = None,
 ) -> Report:
@@ -33,6 +34,7 @@ def enhance(  # noqa: PLR0913  # keyword-only options of the one public entry po
         work_dir: where finished parts are kept until the output is done; OUTPUT.vidsr by default.
         overwrite: replace an output that is there.
         resume: go on with what an earlier run left unfinished; False throws it away.
+        strict: refuse a damaged input, before any restoring, instead of restoring what is left of it.
         on_event: called with each event of vidsr.events, in this thread.
         on_hang: called, in a thread of its own, with why the job is over while this thread is held by a
             native call that no exception can end (`run.stall_seconds`). The command line ends the process.
@@ -41,7 +43,7 @@ def enhance(  # noqa: PLR0913  # keyword-only options of the one public entry po
         VidsrError: its `exit_code` says whether trying again can help; see vidsr.errors.
     """
     stages = build.build_stages(config.load(pipeline, overrides=overrides))
-    job = _job(input, output, work_dir, overwrite=overwrite, resume=resume)
+    job = _job(input, output, work_dir, overwrite=overwrite, resume=resume, strict=strict)
     return run(job, stages, on_event=on_event or events.ignore, on_hang=on_hang)
 
 
@@ -51,11 +53,13 @@ def plan(
     *,
     pipeline: str = "enhance",
     overrides: Mapping[str, Any] | None = None,
+    strict: bool = False,
     on_event: events.Listener | None = None,
 ) -> Plan:
     """Decide everything about a job, and restore and write nothing. Arguments as in `enhance`."""
     stages = build.build_stages(config.load(pipeline, overrides=overrides))
-    return plan_only(_job(input, output, None, overwrite=True), stages, on_event=on_event or events.ignore)
+    job = _job(input, output, None, overwrite=True, strict=strict)
+    return plan_only(job, stages, on_event=on_event or events.ignore)
 
 
 def describe(
@@ -81,6 +85,7 @@ def _job(
     *,
     overwrite: bool,
     resume: bool = True,
+    strict: bool = False,
 ) -> Job:
     return Job(
         input=Path(source),
@@ -88,4 +93,5 @@ def _job(
         work_dir=None if work_dir is None else Path(work_dir),
         overwrite=overwrite,
         resume=resume,
+        strict=strict,
     )

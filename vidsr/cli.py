@@ -35,6 +35,9 @@ Settings = Annotated[
         "--set", metavar="KEY.PATH=VALUE", help="Override one setting; may be repeated.", show_default=False
     ),
 ]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse a damaged input instead of restoring what is left of it.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Progress = Annotated[
     str, typer.Option(metavar="auto|plain|json|none", help="How progress is shown, on stderr.")
@@ -65,6 +68,7 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
     resume: Annotated[
         bool, typer.Option(" /--no-resume", help="Throw away what an earlier run left unfinished.")
     ] = True,
+    strict: Strict = False,
     progress: Progress = "auto",
 ) -> int:
     """Restore a video."""
@@ -82,6 +86,7 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
         work_dir=work_dir,
         overwrite=overwrite,
         resume=resume,
+        strict=strict,
         on_event=_listener(progress),
         on_hang=end_process,
     )
@@ -126,6 +131,7 @@ def plan(
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="OUTPUT")] = None,
     pipeline: Pipeline = "enhance",
     settings: Settings = None,
+    strict: Strict = False,
     as_json: AsJson = False,
 ) -> int:
     """Show what a run would do, without writing anything."""
@@ -133,7 +139,7 @@ def plan(
     from vidsr.job.plan_file import to_json
     from vidsr.show import plan_lines
 
-    made = make_plan(input, output, pipeline=pipeline, overrides=_overrides(settings, {}))
+    made = make_plan(input, output, pipeline=pipeline, overrides=_overrides(settings, {}), strict=strict)
     typer.echo(to_json(made) if as_json else "\n".join(plan_lines(made)))
     return EXIT_DONE
 

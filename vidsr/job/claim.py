@@ -21,10 +21,8 @@ from vidsr.types import InputIdentity, MediaInfo
 class Claim:
     """A job whose output this run alone makes."""
 
-    source: Path
+    job: Job
     output: Path
-    output_suffix: str | None
-    """Ending that the user asked for; None where it follows from the source."""
     info: MediaInfo
     input: InputIdentity
     identity: JobIdentity
@@ -69,9 +67,8 @@ def claim_output(job: Job, stages: Stages, ending: ExitStack) -> Claim:
         _refuse_existing(output, overwrite=job.overwrite)
         refuse_other_work(output, work_dir, identity)
     return Claim(
-        source=job.input,
+        job=job,
         output=output,
-        output_suffix=job.output.suffix if job.output else None,
         info=info,
         input=source,
         identity=identity,

@@ -10,7 +10,7 @@ from vidsr.errors import EXIT_DONE, EXIT_PARTIAL
 from vidsr.media.encode import EncodeSettings
 from vidsr.restore.protocol import RestorerFacts
 from vidsr.shots import ShotDetector
-from vidsr.types import ShotSettings
+from vidsr.types import LeadIn, ShotSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,8 @@ class Job:
     overwrite: bool = False
     resume: bool = True
     """False: throw away what an earlier run left unfinished for this output."""
+    strict: bool = False
+    """Refuse a damaged input instead of restoring what is left of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ class ShotStage:
     """As it was asked for."""
     settings: ShotSettings
     """What the restorer is told: with everything decided."""
-    lead_in: int
+    lead_in: LeadIn
     weights: str
     """Both of its restorer; see RestorerFacts."""
     config: dict[str, Any]

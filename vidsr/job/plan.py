@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from vidsr.errors import DamagedInputError
 from vidsr.files import sha256_of
 from vidsr.job.job import Stages
 from vidsr.media.container import decide_output
@@ -20,6 +21,17 @@ def identify(path: Path) -> InputIdentity:
 def versions() -> dict[str, str]:
     """Return the versions that a plan depends on: another decoder may decode another picture."""
     return {"vidsr": __version__, **media_versions()}
+
+
+def refuse_damaged(plan: Plan) -> None:
+    """Refuse a plan whose source has lost something.
+
+    Raises:
+        DamagedInputError: naming all that is lost.
+    """
+    if plan.is_damaged:
+        msg = f"{plan.input.path}: damaged: {'; '.join(plan.losses)}; without --strict the rest is restored"
+        raise DamagedInputError(msg)
 
 
 def make_plan(
@@ -54,6 +66,7 @@ def make_plan(
     decision = decide_output(
         index.info,
         frames=index.frames,
+        splices=index.splices,
         suffix=output_suffix,
         codec=stages.encode.codec,
         scale=stages.restorer.scale,
@@ -70,6 +83,8 @@ def make_plan(
         seed=stages.seed,
         versions=versions(),
         decode_errors=index.decode_errors,
+        losses=index.losses,
+        splices=index.splices,
         repairs=index.repairs,
         warnings=decision.warnings,
     )

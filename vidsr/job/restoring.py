@@ -7,10 +7,11 @@ from pathlib import Path
 
 from vidsr import events
 from vidsr.errors import VidsrError
+from vidsr.job.crew import PartWork, Tally
 from vidsr.job.failures import failed_twice
 from vidsr.job.identity import content_key
 from vidsr.job.job import Stages
-from vidsr.job.schedule import PartWork, Tally, restore_parts
+from vidsr.job.schedule import restore_parts
 from vidsr.job.work_folder import PartRecord, WorkFolder
 from vidsr.media.decode import open_source
 from vidsr.media.encode import SegmentWriter

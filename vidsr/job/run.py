@@ -13,7 +13,7 @@ from vidsr.job.claim import Claim, claim_output
 from vidsr.job.describe import Described, describe_shots, keep_priors, recall_shots
 from vidsr.job.job import Job, Report, Stages
 from vidsr.job.parts import parts_of
-from vidsr.job.plan import identify, make_plan
+from vidsr.job.plan import identify, make_plan, refuse_damaged
 from vidsr.job.publish import publish
 from vidsr.job.restoring import Restored, Restoring, restore
 from vidsr.job.unfinished import unfinished_path
@@ -65,7 +65,7 @@ def _make(claim: Claim, stages: Stages, watchdog: Watchdog) -> Report:
         priors, warnings = _describe(prepared, stages, listen)
         watchdog.enter("restoring")
         what = Restoring(
-            source=claim.source,
+            source=claim.job.input,
             plan=prepared.plan,
             folder=claim.folder,
             parts=prepared.parts,
@@ -80,7 +80,7 @@ def _make(claim: Claim, stages: Stages, watchdog: Watchdog) -> Report:
         report = _report(prepared, restored, warnings)
         publish(
             plan=prepared.plan,
-            source=claim.source,
+            source=claim.job.input,
             segments=claim.folder.segments(prepared.parts),
             unfinished=unfinished_path(claim.output),
             output=claim.output,
@@ -92,8 +92,7 @@ def _make(claim: Claim, stages: Stages, watchdog: Watchdog) -> Report:
 def plan_only(job: Job, stages: Stages, *, on_event: events.Listener = events.ignore) -> Plan:
     """Return the plan of a job without writing anything."""
     info = probe(job.input)
-    suffix = job.output.suffix if job.output else None
-    return _make_plan(stages, info, identify(job.input), suffix, on_event)
+    return _make_plan(job, stages, info, identify(job.input), on_event)
 
 
 def caption_only(
@@ -123,12 +122,14 @@ def _prepare(claim: Claim, stages: Stages, on_event: events.Listener) -> _Prepar
     if plan is None:
         if folder.plan_path.exists():
             on_event(events.Warned(message=f"{folder.plan_path}: is damaged, and is made anew"))
-        plan = _make_plan(stages, claim.info, claim.input, claim.output_suffix, on_event)
+        plan = _make_plan(claim.job, stages, claim.info, claim.input, on_event)
         try_encoder(stages.encode, plan.output)
+    elif claim.job.strict:
+        refuse_damaged(plan)
     folder.create(claim.identity, output=claim.output)
     if not is_plan_reused:
         plan_file.write(folder.plan_path, plan)
-    for warning in (*plan.warnings, *plan.repairs):
+    for warning in (*plan.losses, *plan.warnings, *plan.repairs):
         on_event(events.Warned(message=warning))
     parts = parts_of(
         plan.shots,
@@ -140,19 +141,18 @@ def _prepare(claim: Claim, stages: Stages, on_event: events.Listener) -> _Prepar
 
 
 def _make_plan(
-    stages: Stages,
-    info: MediaInfo,
-    identity: InputIdentity,
-    output_suffix: str | None,
-    on_event: events.Listener,
+    job: Job, stages: Stages, info: MediaInfo, identity: InputIdentity, on_event: events.Listener
 ) -> Plan:
-    return make_plan(
+    plan = make_plan(
         identity=identity,
         info=info,
-        output_suffix=output_suffix,
+        output_suffix=job.output.suffix if job.output else None,
         stages=stages,
         on_progress=lambda num_frames: on_event(events.Indexing(num_frames=num_frames)),
     )
+    if job.strict:
+        refuse_damaged(plan)
+    return plan
 
 
 def _describe(
@@ -164,7 +164,7 @@ def _describe(
     if priors is not None:
         described = recall_shots(plan.shots, priors, captioner=stages.captioner)
     else:
-        described = list(_caption_all(plan, claim.source, stages, on_event))
+        described = list(_caption_all(plan, claim.job.input, stages, on_event))
         priors = tuple(item.prior for item in described)
         claim.folder.write_priors(plan.shots, priors, stages.asked)
     found = [item.warning for item in described]
@@ -195,7 +195,7 @@ def _caption_all(plan: Plan, source: Path, stages: Stages, on_event: events.List
 
 def _planned(prepared: _Prepared, num_reused: int) -> events.Planned:
     return events.Planned(
-        input=str(prepared.claim.source),
+        input=str(prepared.claim.job.input),
         output=str(prepared.claim.output),
         num_frames=len(prepared.plan.frames),
         num_shots=len(prepared.plan.shots),
@@ -215,6 +215,6 @@ def _report(prepared: _Prepared, restored: Restored, warnings: Sequence[str]) ->
         num_parts_reused=restored.num_reused,
         seconds=0.0,
         is_partial=plan.is_damaged,
-        warnings=(*plan.warnings, *plan.repairs, *warnings, *restored.notes),
+        warnings=(*plan.losses, *plan.warnings, *plan.repairs, *warnings, *restored.notes),
         steps_per_frame=restored.steps_per_frame,
     )

@@ -12,57 +12,17 @@ A part that fails is given up, and the others go on. An error that is not of one
 disk, ends them all.
 """
 
-import queue
-import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from vidsr.errors import VidsrError
-from vidsr.job.channel import POLL_SECONDS, Cancelled, Channel
+from vidsr.job.channel import Cancelled, Channel
+from vidsr.job.crew import Crew, Decoded, PartWork
 from vidsr.job.failures import of_one_part
 from vidsr.job.parts import seed_of
-from vidsr.media.decode import VideoSource
-from vidsr.media.encode import VideoSink
+from vidsr.restore.blend import blend
 from vidsr.restore.protocol import Restorer
-from vidsr.types import Carry, Done, Frame, Part, Prior, ShotSettings, Work
-
-DECODED_FRAMES = 8
-"""Frames that a lane decodes ahead: enough to ride out a keyframe, few enough for 4K."""
-RESTORED_FRAMES = 4
-"""Restored frames that wait for each encoder."""
-DISMISS_SECONDS = 8.0
-"""Given to all threads together to end. One that a native call holds for longer is left behind."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Tally:
-    """What became of a part's frames."""
-
-    num_frames: int = 0
-    """As the segment counted them."""
-    steps_per_frame: Counter[int] = field(default_factory=Counter)
-    """How many frames took how many denoising steps; the lead-in does not count."""
-    notes: list[str] = field(default_factory=list)
-    """What the restorer had to say, the lead-in included."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartWork:
-    """The surroundings of a part's frames."""
-
-    open_source: Callable[[], VideoSource]
-    """Opens the input; called in each decoding thread."""
-    open_sink: Callable[[Part], VideoSink]
-    """Opens the segment of a part; called in its encoding thread."""
-    finish: Callable[[Part, Tally], object]
-    """Enters a written segment into the journal; called in the encoding thread."""
-    prior_of: Callable[[Part], Prior]
-    settings_of: Callable[[Part], ShotSettings]
-    seed: int
-    check: Callable[[], None] = lambda: None
-    """Called now and then by all who wait; what it raises ends everything."""
+from vidsr.types import Carry, Done, Frame, Part, Work
 
 
 def restore_parts(
@@ -93,9 +53,9 @@ def restore_parts(
     Raises:
         VidsrError: what no other part would escape; all threads are stopped, finished parts stay.
     """
-    crew = _Crew(work, num_lanes=min(batch_parts, len(parts)))
+    crew = Crew(work, num_lanes=min(batch_parts, len(parts)))
     try:
-        lanes = crew.start_lanes(parts)
+        lanes = [_Lane(frames, crew) for frames in crew.start_decoders(parts)]
         while lanes:
             lanes = _step(lanes, restorer=restorer, work=work, on_frames=on_frames, on_note=on_note)
             crew.report(on_part)
@@ -109,12 +69,13 @@ def restore_parts(
 class _Lane:
     """One open part at a time: its incoming frames, its carry and its encoder."""
 
-    def __init__(self, frames: Channel[tuple[Part, Frame | VidsrError]], crew: "_Crew") -> None:
+    def __init__(self, frames: Channel[Decoded], crew: Crew) -> None:
         self._incoming = iter(frames)
         self._crew = crew
         self._sink: Channel[Done] | None = None
         self._early_notes: tuple[str, ...] = ()
-        self.carry: Carry | None = None
+        self._carry: Carry | None = None
+        self._carry_of_next: Carry | None = None
 
     def next(self) -> tuple[Part, Frame] | None:
         """Return the next frame of a part that has not failed."""
@@ -125,10 +86,30 @@ class _Lane:
                 return part, item
         return None
 
-    def deliver(self, part: Part, done: Done) -> bool:
-        """Keep the carry and pass the rest on; return whether the frame belongs to the output."""
-        is_last = done.frame.index == part.stop - 1
-        self.carry = None if is_last else done.carry
+    def works(self, part: Part, frame: Frame, surroundings: PartWork) -> list[Work]:
+        """Return what is to be done for a frame: at a part's end also what the next part will make of it.
+
+        The next part does that again. So each part is a function of itself, whoever makes it and when.
+        """
+        own = Work(
+            part_index=part.index,
+            frame=frame,
+            prior=surroundings.prior_of(part),
+            carry=self._carry,
+            seed=seed_of(part.lead_in, job_seed=surroundings.seed),
+            settings=surroundings.settings_of(part),
+        )
+        if part.fade is None or frame.index < part.fade.lead_in:
+            return [own]
+        seed = seed_of(part.fade.lead_in, job_seed=surroundings.seed)
+        return [own, replace(own, part_index=part.index + 1, carry=self._carry_of_next, seed=seed)]
+
+    def deliver(self, part: Part, results: Sequence[Done]) -> bool:
+        """Keep the carries and pass the rest on; return whether the frame belongs to the output."""
+        is_last = results[0].frame.index == part.stop - 1
+        self._carry = None if is_last else results[0].carry
+        self._carry_of_next = None if is_last or len(results) == 1 else results[1].carry
+        done = _faded(part, results)
         notes = self._early_notes + done.notes
         is_lead_in = done.frame.index < part.start
         self._early_notes = notes if is_lead_in else ()
@@ -156,7 +137,8 @@ class _Lane:
     def _close(self) -> None:
         if self._sink is not None:
             self._sink.cancel()
-        self._sink, self._early_notes, self.carry = None, (), None
+        self._sink, self._early_notes = None, ()
+        self._carry = self._carry_of_next = None
 
 
 def _step(
@@ -171,159 +153,32 @@ def _step(
     entries = [(lane, item) for lane in lanes if (item := lane.next()) is not None]
     if not entries:
         return []
-    batch = [
-        Work(
-            part_index=part.index,
-            frame=frame,
-            prior=work.prior_of(part),
-            carry=lane.carry,
-            seed=seed_of(part, job_seed=work.seed),
-            settings=work.settings_of(part),
-        )
-        for lane, (part, frame) in entries
-    ]
+    works = [lane.works(part, frame, work) for lane, (part, frame) in entries]
     try:
-        results = restorer.step(batch)
+        results = iter(restorer.step([one for of_lane in works for one in of_lane]))
     except Exception as error:  # noqa: BLE001  # judged by of_one_part
         # Whose frame it was, nobody knows.
         for lane, (part, _) in entries:
             lane.give_up(part, of_one_part(error, part, doing="restoring"))
         return [lane for lane, _ in entries]
-    for note in dict.fromkeys(note for done in results for note in done.notes):
+    by_lane = [[next(results) for _ in of_lane] for of_lane in works]
+    for note in dict.fromkeys(note for of_lane in by_lane for done in of_lane for note in done.notes):
         on_note(note)
-    delivered = [lane.deliver(part, done) for (lane, (part, _)), done in zip(entries, results, strict=True)]
+    delivered = [
+        lane.deliver(part, of_lane) for (lane, (part, _)), of_lane in zip(entries, by_lane, strict=True)
+    ]
     on_frames(sum(delivered))
     return [lane for lane, _ in entries]
 
 
-class _Crew:
-    """The threads around the restorer, and what they have to say."""
-
-    def __init__(self, work: PartWork, *, num_lanes: int) -> None:
-        self.failures: dict[Part, VidsrError] = {}
-        self._work = work
-        self._num_lanes = num_lanes
-        self._threads: list[threading.Thread] = []
-        self._encoders: list[threading.Thread] = []
-        self._channels: list[Channel[tuple[Part, Frame | VidsrError]] | Channel[Done]] = []
-        self._finished: queue.SimpleQueue[Part] = queue.SimpleQueue()
-        self._failed: queue.SimpleQueue[tuple[Part, Exception]] = queue.SimpleQueue()
-        # One encoder a lane at work, and one more that is flushing.
-        self._encoder_places = threading.Semaphore(num_lanes + 1)
-
-    def start_lanes(self, parts: Sequence[Part]) -> list[_Lane]:
-        waiting = iter(parts)
-        lock = threading.Lock()
-        lanes = []
-        for _ in range(self._num_lanes):
-            channel: Channel[tuple[Part, Frame | VidsrError]] = Channel(
-                DECODED_FRAMES, while_waiting=self._work.check
-            )
-            self._channels.append(channel)
-            self._start(self._threads, self._decode, waiting, lock, channel)
-            lanes.append(_Lane(channel, self))
-        return lanes
-
-    def start_encoder(self, part: Part) -> Channel[Done]:
-        while not self._encoder_places.acquire(timeout=POLL_SECONDS):
-            self.collect_failures()
-            self._work.check()
-        channel: Channel[Done] = Channel(RESTORED_FRAMES, while_waiting=self._work.check)
-        self._channels.append(channel)
-        self._start(self._encoders, self._encode, part, channel)
-        return channel
-
-    def report(self, on_part: Callable[[Part], None]) -> None:
-        """Pass on what the encoders finished, and note what they failed at."""
-        self.collect_failures()
-        while not self._finished.empty():
-            on_part(self._finished.get())
-        self._channels = [channel for channel in self._channels if not channel.is_over]
-        self._encoders = [thread for thread in self._encoders if thread.is_alive()]
-
-    def wait_for_encoders(self) -> None:
-        for thread in self._encoders:
-            while thread.is_alive():
-                thread.join(POLL_SECONDS)
-                self._work.check()
-
-    def collect_failures(self) -> None:
-        """Note which parts could not be encoded.
-
-        Raises:
-            VidsrError: it is not of that part alone.
-        """
-        while not self._failed.empty():
-            part, error = self._failed.get()
-            self.failures[part] = of_one_part(error, part, doing="encoding")
-
-    def dismiss(self) -> None:
-        """Stop all threads and wait for them; what they had written of unfinished parts is removed."""
-        for channel in self._channels:
-            channel.cancel()
-        deadline = time.monotonic() + DISMISS_SECONDS
-        for thread in [*self._threads, *self._encoders]:
-            thread.join(max(0.0, deadline - time.monotonic()))
-
-    def _start(self, group: list[threading.Thread], target: Callable[..., None], *arguments: object) -> None:
-        thread = threading.Thread(target=target, args=arguments, daemon=True, name=f"vidsr-{target.__name__}")
-        group.append(thread)
-        thread.start()
-
-    def _decode(
-        self,
-        waiting: Iterator[Part],
-        lock: threading.Lock,
-        channel: Channel[tuple[Part, Frame | VidsrError]],
-    ) -> None:
-        source: VideoSource | None = None
-        try:
-            while (part := _take(waiting, lock)) is not None:
-                try:
-                    source = self._work.open_source() if source is None else source
-                    for frame in source.frames(part.lead_in, part.stop):
-                        channel.put((part, frame))
-                except Cancelled:
-                    raise
-                except Exception as error:  # noqa: BLE001  # judged by of_one_part
-                    channel.put((part, of_one_part(error, part, doing="decoding")))
-                    if source is not None:
-                        # Nobody knows in what state it is.
-                        source.close()
-                        source = None
-            channel.close()
-        except Cancelled:
-            return
-        except BaseException as error:  # noqa: BLE001  # handed to the calling thread, which raises it
-            channel.fail(error)
-        finally:
-            if source is not None:
-                source.close()
-
-    def _encode(self, part: Part, channel: Channel[Done]) -> None:
-        tally = Tally()
-        try:
-            sink = self._work.open_sink(part)
-            try:
-                for done in channel:
-                    sink.write(done.frame)
-                    tally.steps_per_frame[done.steps] += 1
-                    tally.notes.extend(done.notes)
-                tally.num_frames = sink.close()
-            except BaseException:
-                sink.abort()
-                raise
-            self._work.finish(part, tally)
-            self._finished.put(part)
-        except Cancelled:
-            return
-        except Exception as error:  # noqa: BLE001  # handed to the calling thread, which judges it
-            self._failed.put((part, error))
-            channel.cancel()
-        finally:
-            self._encoder_places.release()
-
-
-def _take(waiting: Iterator[Part], lock: threading.Lock) -> Part | None:
-    with lock:
-        return next(waiting, None)
+def _faded(part: Part, results: Sequence[Done]) -> Done:
+    """Return a frame of `part` with its share of what the next part makes of it."""
+    own = results[0]
+    if part.fade is None or len(results) == 1:
+        return own
+    return replace(
+        own,
+        frame=blend(own.frame, results[1].frame, share=part.fade.share(own.frame.index)),
+        steps=own.steps + results[1].steps,
+        notes=tuple(dict.fromkeys(own.notes + results[1].notes)),
+    )

@@ -26,11 +26,13 @@ from vidsr.media.compare import (
     describe,
     pair_streams,
 )
-from vidsr.media.container import container_family, output_colour, plan_streams
+from vidsr.media.container import container_family, output_colour
 from vidsr.media.copies import MP4_FAMILY, heads_of, is_cover, open_for_copying
 from vidsr.media.index import build_index
 from vidsr.media.mux import output_times
+from vidsr.media.packets import SourceClock, clock_of
 from vidsr.media.probe import probe
+from vidsr.media.streams import plan_streams
 from vidsr.media.trial import Held, try_stream
 from vidsr.types import Colour, FrameTable, MediaInfo, Plan, StreamPlan, VideoInfo
 
@@ -60,6 +62,7 @@ class _Expectation:
 
     info: MediaInfo
     frames: FrameTable
+    clock: SourceClock
     streams: tuple[StreamPlan, ...]
     muxer: str
     offset: Fraction
@@ -98,6 +101,7 @@ def _planned(plan: Plan) -> _Expectation:
     return _Expectation(
         info=plan.info,
         frames=plan.frames,
+        clock=clock_of(plan),
         streams=tuple(plan.streams),
         muxer=output.container,
         offset=output.offset,
@@ -112,11 +116,12 @@ def _derived(source: Path, found: MediaInfo) -> _Expectation:
     """Decide what an output in the container of `found` should be, as a plan would."""
     index = build_index(source, probe(source), on_frame=lambda _number, _thumbnail: None)
     muxer = container_family(found)
-    streams, offset, _ = plan_streams(index.info, frames=index.frames, muxer=muxer)
+    streams, offset, _ = plan_streams(index.info, frames=index.frames, splices=index.splices, muxer=muxer)
     video = index.info.video
     return _Expectation(
         info=index.info,
         frames=index.frames,
+        clock=SourceClock(splices=index.splices, video_index=index.info.video.stream_index),
         streams=streams,
         muxer=muxer,
         offset=offset,
@@ -146,7 +151,9 @@ def _differences(
         present = [pair for pair in pairs if pair.output is not None]
         yield from _compare_streams(present, source, muxer=expected.muxer)
         yield from compare_chapters(before, after, offset=expected.offset)
-        yield from compare_packets(present, before, after, offset=expected.offset, muxer=expected.muxer)
+        yield from compare_packets(
+            present, before, after, clock=expected.clock, offset=expected.offset, muxer=expected.muxer
+        )
         restored = [cast(Stream, pair.output).index for pair in present if pair.is_restored]
     yield from _compare_picture(expected, found.video)
     for index in restored:
