@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from vidsr import build, config, events
-from vidsr.job.job import Job, Report
+from vidsr.job.job import Job, Report, Stages
 from vidsr.job.run import caption_only, plan_only, run
 from vidsr.job.watchdog import OnHang
 from vidsr.types import Plan, Prior, Shot, ShotSettings
@@ -42,9 +42,19 @@ def enhance(  # noqa: PLR0913  # keyword-only options of the one public entry po
     Raises:
         VidsrError: its `exit_code` says whether trying again can help; see vidsr.errors.
     """
-    stages = build.build_stages(config.load(pipeline, overrides=overrides))
+    stages = resolve(pipeline, overrides)
     job = _job(input, output, work_dir, overwrite=overwrite, resume=resume, strict=strict)
     return run(job, stages, on_event=on_event or events.ignore, on_hang=on_hang)
+
+
+def resolve(pipeline: str, overrides: Mapping[str, Any] | None = None) -> Stages:
+    """Return everything that a pipeline names, with all that overrides it; no model is loaded yet.
+
+    Raises:
+        ConfigError: an unknown name or key, or values that do not go together.
+        MachineError: a device, codec or weights that are not there.
+    """
+    return build.build_stages(config.load(pipeline, overrides=overrides))
 
 
 def plan(
@@ -57,7 +67,7 @@ def plan(
     on_event: events.Listener | None = None,
 ) -> Plan:
     """Decide everything about a job, and restore and write nothing. Arguments as in `enhance`."""
-    stages = build.build_stages(config.load(pipeline, overrides=overrides))
+    stages = resolve(pipeline, overrides)
     job = _job(input, output, None, overwrite=True, strict=strict)
     return plan_only(job, stages, on_event=on_event or events.ignore)
 
@@ -73,7 +83,7 @@ def describe(
 
     No file is written.
     """
-    stages = build.build_stages(config.load(pipeline, overrides=overrides))
+    stages = resolve(pipeline, overrides)
     job = _job(input, None, None, overwrite=True)
     return *caption_only(job, stages, on_event=on_event or events.ignore), stages.asked
 

@@ -50,14 +50,7 @@ def claim_output(job: Job, stages: Stages, ending: ExitStack) -> Claim:
     finished = [folder for folder in folders_of(output, work_dir) if folder.published(output)]
     if not finished:
         _refuse_existing(output, overwrite=job.overwrite)
-    source = identify(job.input)
-    identity = JobIdentity(
-        input_path=str(job.input),
-        input_sha256=source.sha256,
-        config={**stages.config, "container": output.suffix},
-        weights=stages.restorer.weights,
-        versions=versions(),
-    )
+    source, identity = identify_job(job, stages, output)
     folder = WorkFolder(work_dir, identity.key)
     ending.enter_context(locked(folder.lock_path, what=str(folder.root)))
     report = folder.published(output)
@@ -75,6 +68,19 @@ def claim_output(job: Job, stages: Stages, ending: ExitStack) -> Claim:
         folder=folder,
         published=None if report is None else replace(report, output=output),
     )
+
+
+def identify_job(job: Job, stages: Stages, output: Path) -> tuple[InputIdentity, JobIdentity]:
+    """Read the whole input, and return which bytes it holds and what the frames of `output` depend on."""
+    source = identify(job.input)
+    identity = JobIdentity(
+        input_path=str(job.input),
+        input_sha256=source.sha256,
+        config={**stages.config, "container": output.suffix},
+        weights=stages.restorer.weights,
+        versions=versions(),
+    )
+    return source, identity
 
 
 def _refuse_existing(output: Path, *, overwrite: bool) -> None:

@@ -1,7 +1,7 @@
 """One job from input to verified output: plan, describe, restore, publish."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +25,12 @@ from vidsr.types import InputIdentity, MediaInfo, Part, Plan, Prior, Shot
 
 
 def run(
-    job: Job, stages: Stages, *, on_event: events.Listener = events.ignore, on_hang: OnHang | None = None
+    job: Job,
+    stages: Stages,
+    *,
+    on_event: events.Listener = events.ignore,
+    on_hang: OnHang | None = None,
+    on_published: Callable[[str, Report], None] = lambda _key, _report: None,
 ) -> Report:
     """Restore a video.
 
@@ -34,6 +39,8 @@ def run(
         stages: with what.
         on_event: is told of everything that happens, in this thread.
         on_hang: called, in another thread, where the job is stalled in a native call that does not return.
+        on_published: called with the job's key and what came of it when the output is in its place; after a
+            kill in between, by the next run.
 
     Raises:
         VidsrError: see vidsr.errors; the destination is as it was, finished parts are kept for the next run.
@@ -51,6 +58,7 @@ def run(
                 output=str(report.output), seconds=report.seconds, steps_per_frame=report.steps_per_frame
             )
         )
+        on_published(claim.identity.key, report)
         claim.folder.remove()
         return report
 
