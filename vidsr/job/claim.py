@@ -10,7 +10,7 @@ from vidsr.job.job import Job, Report, Stages
 from vidsr.job.lock import locked
 from vidsr.job.plan import identify, versions
 from vidsr.job.publish import check_place, default_output
-from vidsr.job.unfinished import discard, folders_of, lock_path, refuse_other_work, state_folder
+from vidsr.job.unfinished import discard, folders_of, lock_path, refuse_other_work, state_folder, throw_away
 from vidsr.job.work_folder import WorkFolder
 from vidsr.media.container import suffix_for
 from vidsr.media.probe import probe
@@ -56,7 +56,7 @@ def claim_output(job: Job, stages: Stages, ending: ExitStack) -> Claim:
     report = folder.published(output)
     if report is None:
         for other in finished:
-            other.remove()
+            throw_away(other)
         _refuse_existing(output, overwrite=job.overwrite)
         refuse_other_work(output, work_dir, identity)
     return Claim(

@@ -9,6 +9,9 @@ from pathlib import Path
 from vidsr.errors import OutputBusyError
 from vidsr.files import write_error
 
+OPEN_ATTEMPTS = 100
+"""After so many, a folder that is not there is no matter of chance."""
+
 
 @contextlib.contextmanager
 def locked(path: Path, *, what: str) -> Iterator[None]:
@@ -46,26 +49,35 @@ def remove_if_empty(folder: Path) -> None:
 
 
 def _acquire(path: Path, *, what: str) -> int:
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except FileNotFoundError:
-            # The folder was removed by a run that ended just now.
-            continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_named(path, descriptor):
-                return descriptor
-        except BlockingIOError as error:
-            holder = os.read(descriptor, 32).decode("ascii", "replace")
-            os.close(descriptor)
-            msg = f"{what}: is being made by process {holder or 'of another run'}; wait for it, or stop it"
-            raise OutputBusyError(msg) from error
-        except BaseException:
-            os.close(descriptor)
-            raise
+    descriptor = _open(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_named(path, descriptor):
+            return descriptor
+    except BlockingIOError as error:
+        holder = os.read(descriptor, 32).decode("ascii", "replace")
         os.close(descriptor)
+        msg = f"{what}: is being made by process {holder or 'of another run'}; wait for it, or stop it"
+        raise OutputBusyError(msg) from error
+    except BaseException:
+        os.close(descriptor)
+        raise
+    # Whoever held it had removed it before it was ours.
+    os.close(descriptor)
+    return _acquire(path, what=what)
+
+
+def _open(path: Path) -> int:
+    for _ in range(OPEN_ATTEMPTS):
+        # The folder is removed, between two looks at it, by a run that ends just now.
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            return _open_in_folder(path)
+    return _open_in_folder(path)
+
+
+def _open_in_folder(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
 
 
 def _say_who(descriptor: int, path: Path) -> None:

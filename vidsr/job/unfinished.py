@@ -87,8 +87,7 @@ def discard(output: Path, work_dir: Path) -> Cleaned:
     left: list[Path] = []
     for folder in folders_of(output, work_dir):
         num_parts = len(list(folder.root.glob("parts/*.json")))
-        with locked(folder.lock_path, what=str(folder.root)):
-            left += folder.remove()
+        left += throw_away(folder)
         removed.append(f"{folder.root}: unfinished work, {count(num_parts, 'part')}")
     unfinished = unfinished_path(output)
     if unfinished.exists():
@@ -98,6 +97,12 @@ def discard(output: Path, work_dir: Path) -> Cleaned:
             raise write_error(unfinished, error) from error
         removed.append(f"{unfinished}: an output that was not verified")
     return Cleaned(removed=removed, left=left)
+
+
+def throw_away(folder: WorkFolder) -> list[Path]:
+    """Remove a work folder that no run is at work in, and return what is left in it because it is not ours."""
+    with locked(folder.lock_path, what=str(folder.root)):
+        return folder.remove()
 
 
 def folders_of(output: Path, work_dir: Path) -> list[WorkFolder]:
