@@ -1,5 +1,6 @@
 """Files that appear whole, and what bytes they hold."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -27,7 +28,13 @@ def write_whole(path: Path, text: str) -> None:
         raise write_error(path, error) from error
     finally:
         # Also where a signal came in between.
-        temporary.unlink(missing_ok=True)
+        remove_leftover(temporary)
+
+
+def remove_leftover(path: Path) -> None:
+    """Remove a file that nobody needs, if it is there and within reach; others tell why it is not."""
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def move_durably(source: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""What an earlier run left is taken up where it is of the same job, is checked first, and is refused otherwise."""
+"""What an earlier run left is taken up, checked first, where it is of the same job, and refused elsewhere."""
 
 import os
 import shutil

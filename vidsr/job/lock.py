@@ -35,8 +35,10 @@ def locked(path: Path, *, what: str) -> Iterator[None]:
         _say_who(descriptor, path)
         yield
     finally:
-        # While it is held: a run that has opened it meanwhile sees that its name is gone.
-        path.unlink(missing_ok=True)
+        # While it is held: a run that has opened it meanwhile sees that its name is gone. Where it cannot be
+        # removed it stays, and is in nobody's way.
+        with contextlib.suppress(OSError):
+            path.unlink()
         os.close(descriptor)
         remove_if_empty(path.parent)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vidsr.errors import OutputExistsError, UnwritableError, VerificationError
-from vidsr.files import move_durably, write_error
+from vidsr.files import move_durably, remove_leftover, write_error
 from vidsr.media.mux import assemble
 from vidsr.media.verify import verify
 from vidsr.types import Plan
@@ -71,4 +71,4 @@ def publish(
     except OSError as error:
         raise write_error(output, error) from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        remove_leftover(unfinished)

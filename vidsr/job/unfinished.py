@@ -100,7 +100,7 @@ def discard(output: Path, work_dir: Path) -> Cleaned:
 
 
 def throw_away(folder: WorkFolder) -> list[Path]:
-    """Remove a work folder that no run is at work in, and return what is left in it because it is not ours."""
+    """Remove a work folder that no run is at work in; return what is left because it is not ours."""
     with locked(folder.lock_path, what=str(folder.root)):
         return folder.remove()
 

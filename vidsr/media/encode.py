@@ -21,7 +21,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vidsr.errors import ConfigError, RefusedByCodecError
-from vidsr.files import move_durably, write_error
+from vidsr.files import move_durably, remove_leftover, write_error
 from vidsr.media import colour
 from vidsr.media.codecs import CodecFacts, nearest, resolve_codec
 from vidsr.media.swscale import range_code
@@ -156,7 +156,7 @@ class SegmentWriter:
             # The file is thrown away: that its end could not be written no longer matters.
             pass
         finally:
-            self._unfinished.unlink(missing_ok=True)
+            remove_leftover(self._unfinished)
 
     def _encode(self, picture: av.VideoFrame | None) -> None:
         try:
