@@ -8,7 +8,7 @@ if result.outcome.may_retry:
 """
 
 from vidsr.ingest.job import Job
-from vidsr.ingest.process import process
 from vidsr.ingest.result import Outcome, Result
+from vidsr.ingest.worker import process
 
 __all__ = ["Job", "Outcome", "Result", "process"]
