@@ -36,7 +36,18 @@ class _Section(BaseModel):
 
 
 class PlanConfig(_Section):
-    """How the video is divided."""
+    """What is restored, how it is divided, and what becomes of the other streams."""
+
+    video_stream: int | None = Field(
+        None,
+        ge=0,
+        description="Index of the stream to restore; null takes the default one, or the largest.",
+    )
+    on_incompatible: Literal["convert", "mkv", "stop", "drop"] = Field(
+        "convert",
+        description="For streams that the output's container cannot hold: convert them to the nearest type, "
+        "make the output an mkv, stop, or leave them out.",
+    )
 
     part_frames: int = Field(
         64, ge=1, le=4096, description="Frames in a part: the unit of work and of resuming."
@@ -47,6 +58,16 @@ class PlanConfig(_Section):
     cut_threshold: float = Field(
         27.0, gt=0, le=255, description="Content change that makes a cut; lower finds more."
     )
+    deinterlace: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="auto filters interlaced and telecined video where the stream's flags and its pictures "
+        "agree.",
+    )
+
+    @pydantic.field_validator("deinterlace", mode="before")
+    @classmethod
+    def _yaml_reads_on_and_off_as_booleans(cls, value: object) -> object:
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
 class CaptionConfig(_Section):

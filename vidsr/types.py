@@ -283,9 +283,11 @@ class StreamPlan:
     source_index: int
     kind: StreamKind
     codec: str
-    action: Literal["restore", "copy", "drop"]
+    action: Literal["restore", "copy", "convert", "drop"]
     reason: str
-    """Why it is dropped; empty otherwise."""
+    """Why it is dropped or converted; empty otherwise."""
+    target: str = ""
+    """FFmpeg's name of the codec that it is converted to; empty where it is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -342,6 +344,9 @@ class Plan:
     """In the order of their frames. What the video is moved by, all other streams are moved by too."""
     repairs: Sequence[str] = field(default_factory=tuple)
     """One line for each thing mended in the timeline."""
+    filtered: MediaInfo | None = None
+    """The file that the pictures are restored from where they had to be filtered first, in the work folder;
+    `frames` are its frames. None: the input itself."""
     warnings: Sequence[str] = field(default_factory=tuple)
 
     @property

@@ -185,7 +185,7 @@ def test_two_outputs_of_one_job_do_not_share_a_work_folder_at_once(clip: Path, t
                 vidsr.enhance(clip, tmp_path / "b.mp4", overrides=OVERRIDES, work_dir=tmp_path / "work")
 
     vidsr.enhance(clip, tmp_path / "a.mp4", overrides=OVERRIDES, work_dir=tmp_path / "work", on_event=listen)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "work"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4"]
 
 
 def test_a_codec_that_refuses_does_so_before_any_work(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ OTHER = replace(JOB, config={"restore": {"scale": 4}})
 def leave_work(output: Path, work_dir: Path, job: JobIdentity = JOB) -> WorkFolder:
     folder = WorkFolder(work_dir, job.key)
     folder.create(job, output=output)
+    folder.plan_path.write_text("{}")
     (folder.root / "parts" / "00000.json").write_text("{}")
     (folder.root / "parts" / "00000.mkv").write_bytes(b"segment")
     return folder
@@ -40,6 +41,18 @@ def test_in_a_shared_folder_the_work_of_other_outputs_is_not_in_the_way(tmp_path
     refuse_other_work(tmp_path / "b.mp4", tmp_path / "work", OTHER)
     with pytest.raises(OtherWorkError):
         refuse_other_work(tmp_path / "a.mp4", tmp_path / "work", OTHER)
+
+
+def test_what_was_killed_before_it_had_a_plan_is_in_nobodys_way(tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    folder = leave_work(output, state_folder(output))
+    folder.plan_path.unlink()
+    empty = state_folder(output) / "0123456789abcdef"
+    empty.mkdir()
+    (empty / "lock").touch()
+    refuse_other_work(output, state_folder(output), OTHER)
+    assert not folder.root.exists()
+    assert not empty.exists()
 
 
 def test_clean_removes_the_unfinished_work_and_says_so(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from vidsr.ingest.job import Job
 from vidsr.ingest.record import find_record, record_path, write_record
 from vidsr.ingest.result import Result, outcome_of, outcome_of_report
 from vidsr.job import job as job_values
-from vidsr.job.claim import identify_job
+from vidsr.job.claim import decide_names, identify_job
 from vidsr.job.job import Report, Stages
 from vidsr.job.run import run
 from vidsr.job.watchdog import OnHang
@@ -66,7 +66,8 @@ def _find(job: Job, stages: Stages) -> Report | None:
     """Return the report of an earlier call that did the same job."""
     if not record_path(job.output).is_file():
         return None
-    _, identity = identify_job(_job_of(job), stages, job.output)
+    _, output = decide_names(_job_of(job), stages)
+    _, identity = identify_job(_job_of(job), stages, output)
     return find_record(job.output, key=_record_key(identity.key, stages.config))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from vidsr.errors import OutputExistsError
 from vidsr.job.identity import JobIdentity
 from vidsr.job.job import Job, Report, Stages
-from vidsr.job.lock import locked
+from vidsr.job.lock import locked, remove_if_empty
 from vidsr.job.plan import identify, versions
 from vidsr.job.publish import check_place, default_output
 from vidsr.job.unfinished import discard, folders_of, lock_path, refuse_other_work, state_folder, throw_away
@@ -40,8 +40,7 @@ def claim_output(job: Job, stages: Stages, ending: ExitStack) -> Claim:
         OutputBusyError: another run makes it.
         OtherWorkError: another job's unfinished work waits for it.
     """
-    info = probe(job.input)
-    output = job.output or default_output(job.input, suffix_for(info, codec=stages.encode.codec))
+    info, output = decide_names(job, stages)
     check_place(job.input, output)
     ending.enter_context(locked(lock_path(output), what=str(output)))
     work_dir = job.work_dir or state_folder(output)
@@ -52,6 +51,8 @@ def claim_output(job: Job, stages: Stages, ending: ExitStack) -> Claim:
         _refuse_existing(output, overwrite=job.overwrite)
     source, identity = identify_job(job, stages, output)
     folder = WorkFolder(work_dir, identity.key)
+    if not work_dir.exists():
+        ending.callback(remove_if_empty, work_dir)
     ending.enter_context(locked(folder.lock_path, what=str(folder.root)))
     report = folder.published(output)
     if report is None:
@@ -68,6 +69,24 @@ def claim_output(job: Job, stages: Stages, ending: ExitStack) -> Claim:
         folder=folder,
         published=None if report is None else replace(report, output=output),
     )
+
+
+def decide_names(job: Job, stages: Stages) -> tuple[MediaInfo, Path]:
+    """Read the input's header, and return where the result goes.
+
+    That is where it was asked for, but for an ending that the container does not go with.
+
+    Raises:
+        InputError: the input cannot be opened.
+    """
+    info = probe(job.input, video_stream=stages.video_stream)
+    suffix = suffix_for(
+        info,
+        codec=stages.encode.codec,
+        suffix=None if job.output is None else job.output.suffix,
+        on_incompatible=stages.on_incompatible,
+    )
+    return info, default_output(job.input, suffix) if job.output is None else job.output.with_suffix(suffix)
 
 
 def identify_job(job: Job, stages: Stages, output: Path) -> tuple[InputIdentity, JobIdentity]:

@@ -8,6 +8,8 @@ from typing import Any
 from vidsr.caption.protocol import Captioner
 from vidsr.errors import EXIT_DONE, EXIT_PARTIAL
 from vidsr.media.encode import EncodeSettings
+from vidsr.media.filters import Deinterlace
+from vidsr.media.streams import OnIncompatible
 from vidsr.restore.protocol import RestorerFacts
 from vidsr.shots import ShotDetector
 from vidsr.types import LeadIn, ShotSettings
@@ -51,6 +53,9 @@ class Stages:
     config: dict[str, Any]
     """As plain data, with everything that depends on the machine decided."""
     seed: int
+    video_stream: int | None
+    """Index of the source's stream that is restored; None for the one that is picked."""
+    on_incompatible: OnIncompatible
     part_frames: int
     batch_parts: int
     make_detector: Callable[[], ShotDetector]
@@ -61,6 +66,7 @@ class Stages:
     encode: EncodeSettings
     stall_seconds: float = 0.0
     """After which a stage that does not move is given up; 0 never."""
+    deinterlace: Deinterlace = "auto"
     shots: Mapping[int, ShotStage] = field(default_factory=dict)
     """By the index of the shot; without those that are restored as the configuration says."""
 

@@ -24,6 +24,7 @@ _VALUES: dict[str, TypeAdapter[Any]] = {
     "shots": TypeAdapter(tuple[Shot, ...]),
     "streams": TypeAdapter(tuple[StreamPlan, ...]),
     "output": TypeAdapter(OutputPlan),
+    "filtered": TypeAdapter(MediaInfo | None),
     "splices": TypeAdapter(tuple[Splice, ...]),
 }
 _PLAIN = ("config", "weights", "seed", "versions", "decode_errors", "losses", "repairs", "warnings")

@@ -13,8 +13,8 @@ from vidsr.job.identity import content_key
 from vidsr.job.job import Stages
 from vidsr.job.schedule import restore_parts
 from vidsr.job.work_folder import PartRecord, WorkFolder
-from vidsr.media.decode import open_source
 from vidsr.media.encode import SegmentWriter
+from vidsr.media.intermediate import open_picture
 from vidsr.types import Part, Plan, Prior
 
 
@@ -130,7 +130,7 @@ def _restore_missing(
         what.on_event(events.PartFinished(part_index=part.index, num_frames=part.stop - part.start))
 
     work = PartWork(
-        open_source=lambda: open_source(what.source, plan.info, plan.frames, linear=plan.is_damaged),
+        open_source=lambda: open_picture(plan, what.source, filtered=what.folder.filtered_path),
         open_sink=lambda part: SegmentWriter(
             what.folder.segment_path(part), settings=stages.encode, output=plan.output
         ),

@@ -1,14 +1,14 @@
 """One job from input to verified output: plan, describe, restore, publish."""
 
+import contextlib
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidsr import events
 from vidsr.caption.protocol import InformedCaptioner, ModelCaptioner
-from vidsr.job import plan_file
 from vidsr.job.claim import Claim, claim_output
 from vidsr.job.describe import Described, describe_shots, keep_priors, recall_shots
 from vidsr.job.job import Job, Report, Stages
@@ -19,6 +19,7 @@ from vidsr.job.restoring import Restored, Restoring, restore
 from vidsr.job.unfinished import unfinished_path
 from vidsr.job.watchdog import OnHang, Watchdog
 from vidsr.media.encode import try_encoder
+from vidsr.media.intermediate import picture_file
 from vidsr.media.probe import probe
 from vidsr.media.sample import open_sampler
 from vidsr.types import InputIdentity, MediaInfo, Part, Plan, Prior, Shot
@@ -46,7 +47,7 @@ def run(
         VidsrError: see vidsr.errors; the destination is as it was, finished parts are kept for the next run.
     """
     started = time.monotonic()
-    with ExitStack() as ending:
+    with contextlib.ExitStack() as ending:
         ending.callback(on_event, events.Ended())
         watchdog = ending.enter_context(Watchdog(stages.stall_seconds, on_event=on_event, on_hang=on_hang))
         watchdog.enter("looking at the input")
@@ -98,9 +99,9 @@ def _make(claim: Claim, stages: Stages, watchdog: Watchdog) -> Report:
 
 
 def plan_only(job: Job, stages: Stages, *, on_event: events.Listener = events.ignore) -> Plan:
-    """Return the plan of a job without writing anything."""
-    info = probe(job.input)
-    return _make_plan(job, stages, info, identify(job.input), on_event)
+    """Return the plan of a job without writing anything that stays."""
+    with _planned_aside(job, stages, on_event) as (plan, _):
+        return plan
 
 
 def caption_only(
@@ -108,10 +109,21 @@ def caption_only(
 ) -> tuple[Sequence[Shot], Sequence[Prior]]:
     """Return the shots of a video and the prior of each without writing anything."""
     try:
-        plan = plan_only(job, stages, on_event=on_event)
-        return plan.shots, tuple(item.prior for item in _caption_all(plan, job.input, stages, on_event))
+        with _planned_aside(job, stages, on_event) as (plan, filtered):
+            path, info = picture_file(plan, job.input, filtered=filtered)
+            described = _caption_all(plan, path, info, stages, on_event)
+            return plan.shots, tuple(item.prior for item in described)
     finally:
         on_event(events.Ended())
+
+
+@contextlib.contextmanager
+def _planned_aside(job: Job, stages: Stages, on_event: events.Listener) -> Iterator[tuple[Plan, Path]]:
+    """Plan a job that is not run: what the pictures may have to be filtered into is gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="vidsr-") as folder:
+        filtered = Path(folder) / "filtered.mkv"
+        info = probe(job.input, video_stream=stages.video_stream)
+        yield _make_plan(job, stages, info, identify(job.input), filtered, on_event), filtered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,19 +136,14 @@ class _Prepared:
 
 def _prepare(claim: Claim, stages: Stages, on_event: events.Listener) -> _Prepared:
     """Make the plan, or take that of an earlier run."""
-    folder = claim.folder
-    plan = folder.read_plan()
+    plan = claim.folder.read_plan()
     is_plan_reused = plan is not None
     if plan is None:
-        if folder.plan_path.exists():
-            on_event(events.Warned(message=f"{folder.plan_path}: is damaged, and is made anew"))
-        plan = _make_plan(claim.job, stages, claim.info, claim.input, on_event)
-        try_encoder(stages.encode, plan.output)
-    elif claim.job.strict:
-        refuse_damaged(plan)
-    folder.create(claim.identity, output=claim.output)
-    if not is_plan_reused:
-        plan_file.write(folder.plan_path, plan)
+        plan = _plan_anew(claim, stages, on_event)
+    else:
+        if claim.job.strict:
+            refuse_damaged(plan.input.path, plan.losses)
+        claim.folder.create(claim.identity, output=claim.output)
     for warning in (*plan.losses, *plan.warnings, *plan.repairs):
         on_event(events.Warned(message=warning))
     parts = parts_of(
@@ -148,19 +155,40 @@ def _prepare(claim: Claim, stages: Stages, on_event: events.Listener) -> _Prepar
     return _Prepared(claim=claim, plan=plan, parts=parts, is_plan_reused=is_plan_reused)
 
 
+def _plan_anew(claim: Claim, stages: Stages, on_event: events.Listener) -> Plan:
+    folder = claim.folder
+    if folder.plan_path.exists():
+        on_event(events.Warned(message=f"{folder.plan_path}: is damaged, and is made anew"))
+    folder.create(claim.identity, output=claim.output)
+    try:
+        plan = _make_plan(claim.job, stages, claim.info, claim.input, folder.filtered_path, on_event)
+        try_encoder(stages.encode, plan.output)
+        folder.write_plan(plan)
+    except BaseException:
+        # Without a plan what is there already is of no use to the next run.
+        if not folder.num_records:
+            folder.remove()
+        raise
+    return plan
+
+
 def _make_plan(
-    job: Job, stages: Stages, info: MediaInfo, identity: InputIdentity, on_event: events.Listener
+    job: Job,
+    stages: Stages,
+    info: MediaInfo,
+    identity: InputIdentity,
+    filtered_path: Path,
+    on_event: events.Listener,
 ) -> Plan:
-    plan = make_plan(
+    return make_plan(
         identity=identity,
         info=info,
         output_suffix=job.output.suffix if job.output else None,
         stages=stages,
+        filtered_path=filtered_path,
+        strict=job.strict,
         on_progress=lambda num_frames: on_event(events.Indexing(num_frames=num_frames)),
     )
-    if job.strict:
-        refuse_damaged(plan)
-    return plan
 
 
 def _describe(
@@ -172,7 +200,8 @@ def _describe(
     if priors is not None:
         described = recall_shots(plan.shots, priors, captioner=stages.captioner)
     else:
-        described = list(_caption_all(plan, claim.job.input, stages, on_event))
+        where = picture_file(plan, claim.job.input, filtered=claim.folder.filtered_path)
+        described = list(_caption_all(plan, *where, stages, on_event))
         priors = tuple(item.prior for item in described)
         claim.folder.write_priors(plan.shots, priors, stages.asked)
     found = [item.warning for item in described]
@@ -184,12 +213,14 @@ def _describe(
     return priors, warnings
 
 
-def _caption_all(plan: Plan, source: Path, stages: Stages, on_event: events.Listener) -> Iterator[Described]:
+def _caption_all(
+    plan: Plan, path: Path, info: MediaInfo, stages: Stages, on_event: events.Listener
+) -> Iterator[Described]:
     captioner = stages.captioner
     if isinstance(captioner, InformedCaptioner):
         captioner.check(plan.shots)
     try:
-        with open_sampler(source, plan.info, plan.frames) as sampler:
+        with open_sampler(path, info, plan.frames) as sampler:
             for item in describe_shots(
                 plan.shots, captioner=captioner, sample=sampler.pictures, stand_in=stages.stand_in
             ):

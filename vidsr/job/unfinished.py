@@ -40,8 +40,12 @@ def refuse_other_work(output: Path, work_dir: Path, identity: JobIdentity) -> No
         OtherWorkError: there is some; the message says what is different.
     """
     for folder in folders_of(output, work_dir):
+        if folder.root.name == identity.key:
+            continue
         owner = folder.owner()
-        if owner is None or owner[0].key == identity.key:
+        if owner is None or not folder.plan_path.exists():
+            # Killed before anything of use was made.
+            throw_away(folder)
             continue
         found = differences(owner[0], identity)
         more = f" and {len(found) - MAX_DIFFERENCES} more" if len(found) > MAX_DIFFERENCES else ""
@@ -86,7 +90,7 @@ def discard(output: Path, work_dir: Path) -> Cleaned:
     removed: list[str] = []
     left: list[Path] = []
     for folder in folders_of(output, work_dir):
-        num_parts = len(list(folder.root.glob("parts/*.json")))
+        num_parts = folder.num_records
         left += throw_away(folder)
         removed.append(f"{folder.root}: unfinished work, {count(num_parts, 'part')}")
     unfinished = unfinished_path(output)

@@ -2,6 +2,8 @@
 
     WORK_DIR/<key>/
         job.json            what the job depends on, and which output it is for; written first
+        filtered.mkv        the pictures, where they were filtered before the plan was made
+        filtered.json       the digest of that file
         plan.json
         priors.yaml
         parts/00012.mkv     an encoded part
@@ -34,7 +36,7 @@ PRIORS_END = "# end\n"
 """Last line of the priors file: without it the file was cut off."""
 
 _OWN_FILES = re.compile(
-    r"((job|plan|published)\.json|priors\.yaml|parts/\d{5,}\.(mkv|json))(\.part|\.[0-9a-f]{8}\.tmp)?"
+    r"((job|plan|published|filtered)\.json|filtered\.mkv|priors\.yaml|parts/\d{5,}\.(mkv|json))(\.part|\.[0-9a-f]{8}\.tmp)?"
 )
 """What is ours in a work folder; nothing else is ever removed."""
 _REPORT = TypeAdapter(Report)
@@ -74,6 +76,11 @@ class WorkFolder:
         return self.root / "plan.json"
 
     @property
+    def filtered_path(self) -> Path:
+        """The pictures to restore, where those of the input had to be filtered; there before the plan is."""
+        return self.root / "filtered.mkv"
+
+    @property
     def priors_path(self) -> Path:
         """The priors of all shots; there as soon as captioning is done."""
         return self.root / "priors.yaml"
@@ -107,11 +114,25 @@ class WorkFolder:
         return (identity, output) if is_ours else None
 
     def read_plan(self) -> Plan | None:
-        """Return the plan of an earlier run; None if there is none, or a torn one."""
+        """Return the plan of an earlier run; None if it, or what it speaks of, is not there whole."""
         try:
-            return plan_file.read(self.plan_path)
-        except (FileNotFoundError, UnicodeDecodeError, InputError):
+            plan = plan_file.read(self.plan_path)
+            is_whole = plan.filtered is None or (
+                json.loads(self._filtered_record_path.read_text("utf-8")) == sha256_of(self.filtered_path)
+            )
+        except (FileNotFoundError, ValueError, InputError):
             return None
+        return plan if is_whole else None
+
+    def write_plan(self, plan: Plan) -> None:
+        """Keep the plan for the next run.
+
+        Raises:
+            UnwritableError, DiskFullError: naming the file.
+        """
+        if plan.filtered is not None:
+            write_whole(self._filtered_record_path, json.dumps(sha256_of(self.filtered_path)))
+        plan_file.write(self.plan_path, plan)
 
     def read_priors(self, shots: Sequence[Shot]) -> tuple[Prior, ...] | None:
         """Return what an earlier run was told of `shots`; None if it was not, or the file is torn."""
@@ -257,6 +278,15 @@ class WorkFolder:
         except OSError as error:
             raise write_error(self.root, error) from error
         return [path for path in reversed(found) if path.exists() and not path.is_dir()]
+
+    @property
+    def num_records(self) -> int:
+        """How many parts are in the journal, whatever they are made from."""
+        return len(list(self.root.glob("parts/*.json")))
+
+    @property
+    def _filtered_record_path(self) -> Path:
+        return self.root / "filtered.json"
 
     @property
     def _job_path(self) -> Path:

@@ -54,11 +54,29 @@ def open_source(path: Path, info: MediaInfo, table: FrameTable, *, linear: bool)
 class PyAVSource:
     """Decodes with FFmpeg in this process; every frame is held against the index's CRC."""
 
-    def __init__(self, path: Path, info: MediaInfo, table: FrameTable, *, linear: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        info: MediaInfo,
+        table: FrameTable,
+        *,
+        linear: bool,
+        time_base: Fraction | None = None,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            path: the file that the index was made of.
+            info: from the index.
+            table: from the index.
+            linear: never seek.
+            time_base: seconds per tick of the table's times, where they are not those of the file.
+        """
         self._path = path
         self._info = info
         self._table = table
         self._is_linear = linear
+        self._time_base = info.video.time_base if time_base is None else time_base
         self._decoder: Pictures | None = None
         self._running: Iterator[av.VideoFrame] = iter(())
         self._position: int | None = None
@@ -186,7 +204,7 @@ class PyAVSource:
             picture,
             index=index,
             pts=int(self._table.pts[index]),
-            time_base=self._info.video.time_base,
+            time_base=self._time_base,
             colour=self._info.video.colour,
         )
         self._kept.append(frame)

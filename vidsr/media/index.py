@@ -17,6 +17,7 @@ from vidsr.media.damage import losses_of
 from vidsr.media.fit import ShapeChanges, fitted
 from vidsr.media.frames import format_facts, luma_crc, planar_format
 from vidsr.media.pictures import Pictures
+from vidsr.media.scan import Scan, ScanMeter
 from vidsr.types import NO_PTS, FrameTable, MediaInfo, Splice, VideoInfo
 
 Thumbnail = NDArray[np.uint8]
@@ -43,6 +44,8 @@ class IndexResult:
     """Packets that could not be decoded or read."""
     losses: tuple[str, ...]
     """One line for each kind of thing that is damaged or missing; none for a sound file."""
+    scan: Scan
+    """Whether the frames are woven of two fields."""
     repairs: tuple[str, ...]
     """One line for each thing that was mended in the timeline or in the pictures' sizes."""
     splices: tuple[Splice, ...]
@@ -60,7 +63,7 @@ def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbna
     Raises:
         InputError: no frame can be decoded.
     """
-    rows = _Rows()
+    rows, meter = _Rows(), ScanMeter()
     make_thumbnail = _Thumbnails()
     video, changes = info.video, ShapeChanges(info.video)
     with Pictures(path, info) as pictures:
@@ -72,6 +75,7 @@ def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbna
             changes.note(index, picture)
             shown = fitted(picture, video)
             rows.add(picture, crc=luma_crc(shown))
+            meter.add(shown)
             on_frame(index, make_thumbnail(shown))
         counts, may_restart = pictures.counts, pictures.may_restart
     if not len(rows):
@@ -84,6 +88,7 @@ def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbna
         frames=frames,
         decode_errors=counts.num_errors,
         losses=losses_of(info, frames, counts, knows_end=not may_restart),
+        scan=meter.scan(),
         repairs=(*timeline.repairs, *changes.lines()),
         splices=tuple(
             Splice(frame=frame, shift=ticks * video.time_base) for frame, ticks in timeline.splices
