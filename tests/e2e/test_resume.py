@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import vidsr
-from tests import corpus
+from tests import corpus, scans
 from vidsr import events
 from vidsr.api import resolve
 from vidsr.errors import OtherWorkError, OutputExistsError, Stopped
@@ -74,6 +74,33 @@ def resumed(clip: Path, output: Path) -> tuple[Report, list[events.Event]]:
     report = vidsr.enhance(clip, output, overrides=OVERRIDES, on_event=seen.append)
     assert sorted(path.name for path in output.parent.iterdir()) == [output.name]
     return report, seen
+
+
+@pytest.mark.parametrize("is_torn", [False, True])
+def test_filtered_pictures_are_kept_and_checked(is_torn: bool, corpus_folder: Path, tmp_path: Path) -> None:
+    source = scans.make("upper.mp4", corpus_folder)
+    (tmp_path / "whole").mkdir()
+    straight = vidsr.enhance(source, tmp_path / "whole" / "out.mkv", overrides=OVERRIDES).output.read_bytes()
+    output = tmp_path / "stopped" / "out.mkv"
+    output.parent.mkdir()
+    stopped_at(events.PartFinished, source, output)
+    filtered = folder_of(output) / "filtered.mkv"
+    if is_torn:
+        filtered.write_bytes(filtered.read_bytes()[:-100])
+    report, seen = resumed(source, output)
+    assert report.num_parts_reused > 0
+    assert output.read_bytes() == straight
+    assert [event.is_plan_reused for event in seen if isinstance(event, events.Planned)] == [not is_torn]
+
+
+def test_a_stop_while_a_torn_plan_is_made_anew_keeps_what_is_finished(
+    clip: Path, stopped: Path, whole: bytes
+) -> None:
+    (folder_of(stopped) / "plan.json").write_bytes(b"")
+    stopped_at(events.Indexing, clip, stopped)
+    report, _ = resumed(clip, stopped)
+    assert report.num_parts_reused == report.num_parts
+    assert stopped.read_bytes() == whole
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ def publish(
     segments: Sequence[Path],
     unfinished: Path,
     output: Path,
+    before_verifying: Callable[[], None],
     before_rename: Callable[[], None],
 ) -> None:
     """Assemble the segments and the source's other streams, verify the file, and put it in its place.
@@ -54,13 +55,15 @@ def publish(
         segments: one for each part, in order.
         unfinished: where it is written; in the file system of `output`.
         output: its name when it is verified.
-        before_rename: called when it is.
+        before_verifying: called when it is written.
+        before_rename: called when it is verified.
 
     Raises:
         VerificationError: the file does not agree with the plan; the destination is as it was.
     """
     try:
         assemble(plan=plan, source=source, segments=segments, output=unfinished)
+        before_verifying()
         report = verify(source, unfinished, plan=plan)
         if not report.ok:
             first = "; ".join(difference.message for difference in report.differences[:3])

@@ -84,7 +84,7 @@ def _make(claim: Claim, stages: Stages, watchdog: Watchdog) -> Report:
             check=watchdog.check,
         )
         restored = restore(what, on_journal=lambda num_reused: listen(_planned(prepared, num_reused)))
-        watchdog.enter("writing and verifying the output")
+        watchdog.enter("writing the output")
         listen(events.Assembling())
         report = _report(prepared, restored, warnings)
         publish(
@@ -93,6 +93,7 @@ def _make(claim: Claim, stages: Stages, watchdog: Watchdog) -> Report:
             segments=claim.folder.segments(prepared.parts),
             unfinished=unfinished_path(claim.output),
             output=claim.output,
+            before_verifying=lambda: watchdog.enter("verifying the output"),
             before_rename=lambda: claim.folder.note_published(unfinished_path(claim.output), report),
         )
     return report
