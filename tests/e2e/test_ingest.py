@@ -57,8 +57,8 @@ def test_a_job_is_done_once(job: Job, tmp_path: Path) -> None:
 def test_a_job_comes_from_json_and_goes_to_json(job: Job) -> None:
     assert Job.model_validate_json(job.model_dump_json()) == job
     assert Job.model_validate({"input": "a.mp4", "output": "b.mp4"}).pipeline == "ingest"
-    with pytest.raises(pydantic.ValidationError, match="ouput"):
-        Job.model_validate({"input": "a.mp4", "output": "b.mp4", "ouput": "c.mp4"})
+    with pytest.raises(pydantic.ValidationError, match="sauce"):
+        Job.model_validate({"input": "a.mp4", "output": "b.mp4", "sauce": "c.mp4"})
 
 
 def test_the_pipeline_of_workers_gives_up_what_does_not_move() -> None:

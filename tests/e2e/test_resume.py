@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -293,3 +295,39 @@ def test_who_wants_to_know_of_an_output_is_told_before_its_work_folder_is_gone(
 
     run(Job(input=clip, output=output), resolve("enhance", OVERRIDES), on_published=on_published)
     assert states == [(True, True)]
+
+
+def test_the_command_line_refuses_cleans_and_starts_anew(clip: Path, stopped: Path) -> None:
+    def vidsr_says(*words: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "vidsr", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+    options = [word for key, value in OVERRIDES.items() for word in ("--set", f"{key}={value}")]
+    run_words = [
+        "run",
+        str(clip),
+        "-o",
+        str(stopped),
+        *options,
+        "--set",
+        "encode.crf=30",
+        "--progress",
+        "none",
+    ]
+    code, said = vidsr_says(*run_words)
+    assert (code, "encode.crf was 18.0 and is 30.0" in said) == (2, True), said
+    assert not stopped.exists()
+    root = folder_of(stopped)
+    assert vidsr_says("clean", str(stopped)) == (0, f"removed {root}: unfinished work, 8 parts\n")
+    assert list(stopped.parent.iterdir()) == []
+    assert vidsr_says("clean", str(stopped)) == (0, f"{stopped}: there is no unfinished work\n")
+    stopped_at(events.PartFinished, clip, stopped)
+    assert vidsr_says(*run_words, "--no-resume") == (0, f"{stopped}\n")
+    assert [path.name for path in stopped.parent.iterdir()] == [stopped.name]
