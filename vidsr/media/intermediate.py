@@ -19,9 +19,8 @@ import imageio_ffmpeg
 import numpy as np
 
 from vidsr.errors import DamagedInputError, MachineError
-from vidsr.files import write_error
+from vidsr.files import move_durably, write_error
 from vidsr.media.decode import PyAVSource, open_source
-from vidsr.media.encode import sync
 from vidsr.media.filters import Filters
 from vidsr.media.index import IndexResult, Thumbnail, build_index
 from vidsr.media.probe import probe
@@ -31,6 +30,8 @@ CYCLE = 5
 """Frames of which decimate drops one."""
 QUARTER = 4
 """A film frame lasts 5/4 of a video frame: its times are counted in quarters of the source's ticks."""
+PROGRESS_FRAMES = 64
+"""Frames between two calls of who wants to know how far it is."""
 RATE = 1000
 """Frames a second of the intermediate file: frame n is at tick n of Matroska."""
 
@@ -55,6 +56,7 @@ def make_intermediate(
     *,
     output: Path,
     on_frame: Callable[[int, Thumbnail], None],
+    on_progress: Callable[[int], None],
 ) -> Filtered:
     """Filter the pictures of `source` into `output`, and index that.
 
@@ -64,13 +66,15 @@ def make_intermediate(
         filters: at least one.
         output: where the file goes; it appears whole, and its folder is made.
         on_frame: called with each filtered frame's index and thumbnail, in order.
+        on_progress: called with the number of frames that went into the filters, now and then.
 
     Raises:
         MachineError: the ffmpeg program fails.
         UnwritableError, DiskFullError: naming `output`.
     """
     with open_source(source, index.info, index.frames, linear=True) as pictures:
-        _write(pictures.frames(0, len(index.frames)), index.info.video, filters, output=output)
+        counted = _counted(pictures.frames(0, len(index.frames)), on_progress)
+        _write(counted, index.info.video, filters, output=output)
     made = build_index(output, probe(output), on_frame=on_frame)
     video, frames = index.info.video, _table(index.frames, made.frames, filters, where=output)
     if filters.fields == "film":
@@ -132,8 +136,7 @@ def _write(frames: Iterator[Frame], video: VideoInfo, filters: Filters, *, outpu
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         _run(_graph(video, filters, unfinished), _padded(frames, filters), output=output)
-        sync(unfinished)
-        unfinished.replace(output)
+        move_durably(unfinished, output)
     except OSError as error:
         raise write_error(output, error) from error
     finally:
@@ -171,6 +174,13 @@ def _graph(video: VideoInfo, filters: Filters, output: Path) -> Any:  # noqa: AN
     )
     # Without conversions of its own a filter that knows less than the pictures hold fails, and says so.
     return written.global_args("-hide_banner", "-loglevel", "error", "-noauto_conversion_filters")
+
+
+def _counted(frames: Iterator[Frame], on_progress: Callable[[int], None]) -> Iterator[Frame]:
+    for count, frame in enumerate(frames):
+        if count % PROGRESS_FRAMES == 0:
+            on_progress(count)
+        yield frame
 
 
 def _padded(frames: Iterator[Frame], filters: Filters) -> Iterator[Frame]:
