@@ -56,7 +56,8 @@ def build_stages(job_config: JobConfig) -> Stages:
         captioner=captioner,
         stand_in=_stand_in(resolved.caption),
         restorer=facts,
-        encode=EncodeSettings(**resolved.encode.model_dump()),
+        encode=EncodeSettings(**resolved.encode.model_dump(exclude={"hdr"})),
+        hdr=resolved.encode.hdr,
         deinterlace=resolved.plan.deinterlace,
         shots=shots,
     )

@@ -93,7 +93,7 @@ def test_codecs_go_by_the_names_people_use(name: str, encoder: str) -> None:
 
 
 def test_an_unknown_codec_is_answered_with_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"unknown codec, did you mean hevc\?; there are: h264, hevc"):
+    with pytest.raises(ConfigError, match=r"unknown codec, did you mean hevc\?; there are: auto, h264, hevc"):
         EncodeSettings(codec="hvec")
 
 

@@ -69,7 +69,7 @@ def make_plan(
     source = Path(identity.path)
     index = build_index(source, info, on_frame=look)
     found, frames, filtered = index.info, index.frames, None
-    filters = decide_filters(index.scan, found.video, deinterlace=stages.deinterlace)
+    filters = decide_filters(index.scan, found.video, deinterlace=stages.deinterlace, hdr=stages.hdr)
     if filters.is_needed:
         filtered = make_intermediate(source, index, filters, output=filtered_path, on_frame=look)
         found, frames = replace(found, video=filtered.video), filtered.frames

@@ -96,7 +96,7 @@ class _Prepared:
 
 def _prepare(job: Job, stages: Stages, on_event: events.Listener) -> _Prepared:
     info = probe(job.input)
-    output = job.output or default_output(job.input, suffix_for(info, codec=stages.encode.codec))
+    output = job.output or default_output(job.input, _suffix_for(info, stages))
     check_output(job.input, output, overwrite=job.overwrite)
     identity = identify(job.input)
     folder = WorkFolder(
@@ -133,6 +133,10 @@ def _prepare(job: Job, stages: Stages, on_event: events.Listener) -> _Prepared:
     return _Prepared(
         source=job.input, output=output, plan=plan, folder=folder, parts=parts, is_plan_reused=is_plan_reused
     )
+
+
+def _suffix_for(info: MediaInfo, stages: Stages) -> str:
+    return suffix_for(info, codec=stages.encode.codec, scale=stages.restorer.scale)
 
 
 def _kept_plan(folder: WorkFolder) -> Plan | None:

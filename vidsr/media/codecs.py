@@ -12,10 +12,24 @@ import av
 from vidsr.errors import ConfigError, MissingCodecError
 from vidsr.media.frames import format_facts, planar_format
 
+AUTO = "auto"
+"""The codec that a plan decides on: see media/output_picture.py."""
+
 SPEEDS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
 )  # fmt: skip
 """What x264 calls its presets; every codec accepts these names."""
+
+
+@dataclass(frozen=True, slots=True)
+class HdrOption:
+    """How an encoder is told of HDR metadata."""
+
+    name: str
+    """Its option that takes key=value, joined by colons."""
+    mastering: str
+    light: str
+    """The keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +52,10 @@ class CodecFacts:
     """Pixel formats that players of this codec show: YUV, also with alpha, or gray and RGB as well."""
     takes_odd_sizes: bool = False
     """Also where two luma samples share a chroma sample."""
+    is_for_hdr: bool = True
+    """Players look for HDR in it."""
+    hdr_option: HdrOption | None = None
+    """None: it has no place for HDR metadata."""
     has_range: bool = True
     """Its streams can say that their samples have the full range."""
     muxers: frozenset[str] = frozenset({"mp4", "mov", "matroska", "webm"})
@@ -81,6 +99,8 @@ CODECS: tuple[CodecFacts, ...] = (
         codec="h264",
         presets=_same("preset"),
         max_crf=51,
+        is_for_hdr=False,
+        hdr_option=HdrOption("x264-params", "mastering-display", "cll"),
         options={},
     ),
     CodecFacts(
@@ -92,6 +112,7 @@ CODECS: tuple[CodecFacts, ...] = (
         max_crf=51,
         # x265 opens its groups of pictures and prints its settings unless it is told not to.
         options={"x265-params": "log-level=none:open-gop=0"},
+        hdr_option=HdrOption("x265-params", "master-display", "max-cll"),
         mp4_tag="hvc1",  # Apple's players refuse hev1, FFmpeg's choice
     ),
     CodecFacts(
@@ -101,6 +122,7 @@ CODECS: tuple[CodecFacts, ...] = (
         codec="av1",
         presets={name: {"preset": number} for name, number in _SVT_PRESETS.items()},
         max_crf=63,
+        hdr_option=HdrOption("svtav1-params", "mastering-display", "content-light"),
         options={},
     ),
     CodecFacts(
@@ -142,8 +164,8 @@ def resolve_codec(name: str) -> CodecFacts:
                 msg = f"encode.codec={name}: {facts.encoder} is not in this FFmpeg build; take another codec"
                 raise MissingCodecError(msg)
             return facts
-    every = [known for facts in CODECS for known in (facts.name, *facts.aliases)]
-    names = ", ".join(facts.name for facts in CODECS)
+    every = [AUTO, *(known for facts in CODECS for known in (facts.name, *facts.aliases))]
+    names = ", ".join([AUTO, *(facts.name for facts in CODECS)])
     msg = f"encode.codec={name}: unknown codec{nearest(name, every)}; there are: {names}"
     raise ConfigError(msg)
 

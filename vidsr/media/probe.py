@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from vidsr.errors import InputError, NotAVideoError
 from vidsr.media.copies import codec_of, is_cover, language_of, title_of
 from vidsr.media.frames import colour_of, format_facts, planar_format
+from vidsr.media.hdr import hdr_of
 from vidsr.types import UNSPECIFIED, Colour, MediaInfo, StreamInfo, StreamKind, VideoInfo
 
 MICROSECONDS = 1_000_000
@@ -144,6 +145,7 @@ def _video_info(container: InputContainer, stream: VideoStream, path: Path) -> V
         display_matrix=None if picture is None else display_matrix(picture),
         time_base=stream.time_base,
         average_rate_from_header=stream.average_rate or stream.guessed_rate or None,
+        hdr=None if picture is None else hdr_of(picture),
     )
 
 

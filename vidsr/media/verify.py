@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vidsr.errors import InputError
 from vidsr.media.codecs import CODECS, CodecFacts, resolve_codec
-from vidsr.media.colour import resolved_colour
+from vidsr.media.colour import is_hdr, resolved_colour
 from vidsr.media.compare import (
     Difference,
     Pair,
@@ -27,16 +27,18 @@ from vidsr.media.compare import (
     describe,
     pair_streams,
 )
-from vidsr.media.container import container_family, output_colour
+from vidsr.media.container import container_family
 from vidsr.media.copies import MP4_FAMILY, heads_of, is_cover, open_for_copying
+from vidsr.media.hdr import hdr_differences
 from vidsr.media.index import build_index
-from vidsr.media.intermediate import film_frames, film_video
+from vidsr.media.intermediate import film_frames, film_video, tone_mapped_video
 from vidsr.media.mux import output_times
+from vidsr.media.output_picture import kept_hdr, output_colour
 from vidsr.media.packets import SourceClock, clock_of
 from vidsr.media.probe import probe
 from vidsr.media.streams import plan_streams
 from vidsr.media.trial import Held, try_stream
-from vidsr.types import Colour, FrameTable, MediaInfo, Plan, StreamPlan, VideoInfo
+from vidsr.types import Colour, FrameTable, HdrMetadata, MediaInfo, Plan, StreamPlan, VideoInfo
 
 MAX_SCALE = 4
 IDENTITY = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
@@ -71,6 +73,7 @@ class _Expectation:
     size: tuple[int, int] | None
     """(width, height); None for any integer multiple of the source's."""
     colour: Colour
+    hdr: HdrMetadata | None
     sample_aspect_ratio: Fraction
     display_matrix: tuple[int, ...]
 
@@ -109,6 +112,7 @@ def _planned(plan: Plan) -> _Expectation:
         offset=output.offset,
         size=(output.width, output.height),
         colour=output.colour,
+        hdr=output.hdr,
         sample_aspect_ratio=output.sample_aspect_ratio,
         display_matrix=output.display_matrix or IDENTITY,
     )
@@ -121,6 +125,8 @@ def _derived(source: Path, output: Path, found: MediaInfo) -> _Expectation:
     if index.scan.is_telecined and _num_shown(output, found) != len(frames):
         # Telecine was undone: the film has fewer frames, and their times follow from those of the source.
         info, frames = replace(info, video=film_video(info.video)), film_frames(frames)
+    if is_hdr(info.video.colour) and not is_hdr(found.video.colour):
+        info = replace(info, video=tone_mapped_video(info.video))
     muxer = container_family(found)
     streams, offset, _ = plan_streams(info, frames=frames, splices=index.splices, muxer=muxer)
     video = info.video
@@ -133,6 +139,7 @@ def _derived(source: Path, output: Path, found: MediaInfo) -> _Expectation:
         offset=offset,
         size=None,
         colour=output_colour(video, _facts_of(found.video), pix_fmt=found.video.pix_fmt),
+        hdr=kept_hdr(video, _facts_of(found.video)),
         sample_aspect_ratio=video.sample_aspect_ratio,
         display_matrix=video.display_matrix or IDENTITY,
     )
@@ -198,6 +205,8 @@ def _compare_picture(expected: _Expectation, found: VideoInfo) -> Iterator[Diffe
     turn, wanted_turn = (found.display_matrix or IDENTITY)[:6], expected.display_matrix[:6]
     if turn != wanted_turn:
         yield _picture("geometry", f"is turned by the matrix {turn}, not {wanted_turn}")
+    for line in hdr_differences(found.hdr, expected.hdr):
+        yield _picture("colour", line)
     for name, value, wanted_value in _colours(expected.colour, found):
         if value != wanted_value:
             yield _picture("colour", f"is tagged with {name} {value}, not {wanted_value}")
