@@ -295,8 +295,8 @@ class EncodeConfig(_Section):
 
     codec: str = Field(
         "auto",
-        description="auto, h264, hevc, av1, ffv1 or prores. auto is h264, and where that would lose bits, "
-        "transparency or HDR, the first of hevc, prores and ffv1 that does not.",
+        description="auto, h264, hevc, av1, vp9, ffv1 or prores. auto is h264, and where that would lose "
+        "bits, transparency or HDR, the first of hevc, prores, vp9, av1 and ffv1 that does not.",
     )
     hdr: Literal["keep", "tonemap"] = Field(
         "keep", description="tonemap turns HDR into BT.709 SDR before it is restored."

@@ -16,7 +16,14 @@ from vidsr.types import Colour, Frame, OutputPlan
 
 BT709 = Colour(matrix=1, primaries=1, transfer=1, full_range=False, chroma_location=1)
 NUM_FRAMES = 12
-FASTEST = {"h264": "ultrafast", "hevc": "ultrafast", "av1": "10", "ffv1": "medium", "prores": "proxy"}
+FASTEST = {
+    "h264": "ultrafast",
+    "hevc": "ultrafast",
+    "av1": "10",
+    "vp9": "ultrafast",
+    "ffv1": "medium",
+    "prores": "proxy",
+}
 PIX_FMT = {"prores": "yuv422p10le"}
 
 

@@ -85,6 +85,7 @@ def _same(option: str) -> Mapping[str, Mapping[str, str]]:
 # Above 10 it warns of artefacts.
 _SVT_SPEEDS = dict(zip(SPEEDS, ("10", "10", "10", "9", "9", "8", "6", "5", "4", "2"), strict=True))
 _SVT_PRESETS = _SVT_SPEEDS | {str(number): str(number) for number in range(11)}
+_VPX_SPEEDS = dict(zip(SPEEDS, ("5", "5", "5", "4", "3", "2", "1", "1", "0", "0"), strict=True))
 # ProRes has grades of quality instead of speeds; without one, 4:2:2 gets hq and 4:4:4 gets 4444.
 _PRORES_PROFILES = ("proxy", "lt", "standard", "hq", "4444", "4444xq")
 _PRORES_PRESETS: dict[str, dict[str, str]] = {speed: {} for speed in SPEEDS} | {
@@ -124,6 +125,18 @@ CODECS: tuple[CodecFacts, ...] = (
         max_crf=63,
         hdr_option=HdrOption("svtav1-params", "mastering-display", "content-light"),
         options={},
+    ),
+    CodecFacts(
+        name="vp9",
+        aliases=("libvpx-vp9",),
+        encoder="libvpx-vp9",
+        codec="vp9",
+        presets={name: {"cpu-used": number} for name, number in _VPX_SPEEDS.items()},
+        max_crf=63,
+        accepts="yuva",
+        muxers=frozenset({"matroska", "webm"}),
+        # Without a rate crf alone counts. One packet for each frame: opacity is a second stream inside of it.
+        options={"b": "0", "deadline": "good", "auto-alt-ref": "0"},
     ),
     CodecFacts(
         name="ffv1",

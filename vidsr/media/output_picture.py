@@ -10,7 +10,7 @@ from vidsr.media.frames import FormatFacts, format_facts, planar_format
 from vidsr.media.trial import takes_codec
 from vidsr.types import UNSPECIFIED, Colour, FrameTable, HdrMetadata, MediaInfo, OutputPlan, VideoInfo
 
-AUTO_ORDER = ("h264", "hevc", "prores", "av1", "ffv1")
+AUTO_ORDER = ("h264", "hevc", "prores", "vp9", "av1", "ffv1")
 """What encode.codec=auto tries, the one that plays in most places first."""
 SKIPPING_ALPHA = frozenset({"gif"})
 """Codecs whose transparency mostly says that a sample stays as it was."""
@@ -44,7 +44,7 @@ def choose_codec(
     has_alpha = format_facts(video.pix_fmt).has_alpha and video.codec not in SKIPPING_ALPHA
     # What is lost, rather nothing than bits of ProRes, and rather these than transparency.
     for needs_bits, needs_alpha in ((True, has_alpha), (False, has_alpha), (True, False)):
-        for facts in _candidates(muxer):
+        for facts in _candidates(muxer, first=video.codec if has_alpha else ""):
             if _suits(video, facts, scale=scale, needs_bits=needs_bits, needs_alpha=needs_alpha):
                 return facts, _why(video, facts, keeps_alpha=needs_alpha)
     where = "any codec" if muxer is None else f"a codec of {muxer}"
@@ -52,7 +52,8 @@ def choose_codec(
     raise ConfigError(msg)
 
 
-def _candidates(muxer: str | None) -> list[CodecFacts]:
+def _candidates(muxer: str | None, *, first: str) -> list[CodecFacts]:
+    """Return the codecs that auto may take; a codec of the kind `first` goes first."""
     found = []
     for name in AUTO_ORDER:
         try:
@@ -61,7 +62,7 @@ def _candidates(muxer: str | None) -> list[CodecFacts]:
             continue  # this build has one less to choose from
         if muxer is None or takes_codec(muxer, facts.encoder):
             found.append(facts)
-    return found
+    return sorted(found, key=lambda facts: facts.codec != first)
 
 
 def _suits(video: VideoInfo, facts: CodecFacts, *, scale: int, needs_bits: bool, needs_alpha: bool) -> bool:
@@ -160,11 +161,11 @@ def _choose_pix_fmt(info: MediaInfo, facts: CodecFacts, *, width: int, height: i
     warnings = []
     chosen = format_facts(pix_fmt)
     if _has_hidden_alpha(info):
-        warnings.append("transparency is given up: FFmpeg's own VP8 and VP9 decoders do not show it")
+        warnings.append("transparency is given up: this FFmpeg build has no decoder that shows it")
     if chosen.bits < source.bits:
         warnings.append(f"{source.bits} bits become {chosen.bits}: FFmpeg writes no more in ProRes")
     if source.has_alpha and not chosen.has_alpha:
-        warnings.append(f"transparency is given up: {facts.name} has none; take encode.codec=prores or ffv1")
+        warnings.append(f"transparency is given up: {facts.name} has none; take prores, vp9 or ffv1")
     if source.family == "yuv" and source.chroma_step != chosen.chroma_step and width % 2 + height % 2:
         warnings.append(f"{width}x{height} is odd, so the output is {pix_fmt}: not all players show it")
     return pix_fmt, warnings
