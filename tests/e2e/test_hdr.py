@@ -17,6 +17,7 @@ from vidsr.media.intermediate import _write
 from vidsr.media.probe import probe
 from vidsr.media.scan import ScanMeter
 from vidsr.media.verify import verify
+from vidsr.show import media_lines
 from vidsr.types import Colour, ContentLight, Frame, HdrMetadata, MasteringDisplay, VideoInfo
 
 OVERRIDES = {
@@ -73,6 +74,11 @@ def test_hdr10_comes_out_as_hdr10(restorer, corpus_folder, tmp_path):
     assert any("encoded with hevc: HDR" in line for line in report.warnings)
     np.testing.assert_allclose(mean_colour(report.output), mean_colour(source), atol=0.01)
     assert verify(source, report.output).ok
+
+
+def test_probe_says_it(corpus_folder):
+    said = "\n".join(media_lines(probe(hdr(corpus_folder))))
+    assert "HDR: mastered on 0.005 to 1000 cd/m2, content up to 1000 cd/m2, frames to 400 on average" in said
 
 
 def test_hlg_comes_out_as_hlg(corpus_folder, tmp_path):
