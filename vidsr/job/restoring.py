@@ -15,7 +15,6 @@ from vidsr.job.schedule import restore_parts
 from vidsr.job.work_folder import PartRecord, WorkFolder
 from vidsr.media.encode import SegmentWriter
 from vidsr.media.intermediate import open_picture
-from vidsr.media.still import segment_settings
 from vidsr.types import Part, Plan, Prior
 
 
@@ -133,9 +132,7 @@ def _restore_missing(
     work = PartWork(
         open_source=lambda: open_picture(plan, what.source, filtered=what.folder.filtered_path),
         open_sink=lambda part: SegmentWriter(
-            what.folder.segment_path(part),
-            settings=segment_settings(plan.output, stages.encode),
-            output=plan.output,
+            what.folder.segment_path(part), settings=stages.encode, output=plan.output
         ),
         finish=journal.finish,
         prior_of=lambda part: what.priors[part.shot_index],

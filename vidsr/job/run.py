@@ -22,7 +22,6 @@ from vidsr.media.encode import try_encoder
 from vidsr.media.intermediate import picture_file
 from vidsr.media.probe import probe
 from vidsr.media.sample import open_sampler
-from vidsr.media.still import segment_settings
 from vidsr.types import InputIdentity, MediaInfo, Part, Plan, Prior, Shot
 
 
@@ -164,7 +163,7 @@ def _plan_anew(claim: Claim, stages: Stages, on_event: events.Listener) -> Plan:
     folder.create(claim.identity, output=claim.output)
     try:
         plan = _make_plan(claim.job, stages, claim.info, claim.input, folder.filtered_path, on_event)
-        try_encoder(segment_settings(plan.output, stages.encode), plan.output)
+        try_encoder(stages.encode, plan.output)
         folder.write_plan(plan)
     except BaseException:
         # Without a plan what is there already is of no use to the next run.

@@ -1,27 +1,16 @@
 """What the output file will be: container, streams and picture. Decided before a frame is restored."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import dataclass
 from pathlib import Path
 
-from vidsr.errors import ConfigError, UsageError
-from vidsr.media.codecs import CodecFacts, resolve_codec
-from vidsr.media.colour import output_pix_fmt, resolved_colour
-from vidsr.media.frames import FormatFacts, format_facts
-from vidsr.media.still import PNG, Beside, beside_of, still_pix_fmt
+from vidsr.errors import UsageError
+from vidsr.media.codecs import PNG, CodecFacts
+from vidsr.media.output_picture import choose_codec, plan_picture
+from vidsr.media.still import Beside, beside_of, plan_still
 from vidsr.media.streams import OnIncompatible, name_of, plan_streams, refused_streams
 from vidsr.media.trial import takes_codec
-from vidsr.types import (
-    UNSPECIFIED,
-    Colour,
-    FrameTable,
-    MediaInfo,
-    OutputPlan,
-    Splice,
-    StreamPlan,
-    VideoInfo,
-)
+from vidsr.types import FrameTable, MediaInfo, OutputPlan, Splice, StreamPlan
 
 SUFFIXES = {
     ".mp4": "mp4",
@@ -36,12 +25,6 @@ SUFFIXES = {
 DEFAULT_SUFFIX = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv", "webm": ".webm", PNG: ".png"}
 
 
-DEFAULT_RATE = Fraction(25)
-"""Of a single picture."""
-SLOWEST, FASTEST = Fraction(1), Fraction(240)
-"""Frames per second that every encoder accepts."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """The part of a plan that concerns the output file."""
@@ -53,10 +36,18 @@ class Decision:
 
 
 def suffix_for(
-    info: MediaInfo, *, codec: str, suffix: str | None = None, on_incompatible: OnIncompatible = "convert"
+    info: MediaInfo,
+    *,
+    codec: str,
+    scale: int,
+    suffix: str | None = None,
+    on_incompatible: OnIncompatible = "convert",
 ) -> str:
     """Return the ending of the output's name: the one that is asked for, unless the container is changed."""
-    muxer, _ = _choose_muxer(info, suffix, resolve_codec(codec), on_incompatible)
+    if _is_picture(info, suffix):
+        return suffix or DEFAULT_SUFFIX[PNG]
+    facts, _ = choose_codec(info, codec, muxer=_asked(suffix), scale=scale)
+    muxer, _ = _choose_muxer(info, suffix, facts, on_incompatible)
     is_kept = suffix is not None and SUFFIXES[suffix.lower()] == muxer
     return suffix if is_kept and suffix is not None else DEFAULT_SUFFIX[muxer]
 
@@ -87,19 +78,21 @@ def decide_output(
             or a stream and `on_incompatible` says to stop.
         ConfigError: the codec cannot hold pictures of this size.
     """
-    facts = resolve_codec(codec)
-    muxer, warnings = _choose_muxer(info, suffix, facts, on_incompatible)
-    # A picture loses nothing, whatever is said of video.
-    facts = resolve_codec("ffv1") if muxer == PNG else facts
-    beside = plan_streams(info, frames=frames, splices=splices, muxer=muxer, on_incompatible=on_incompatible)
-    picture, losses = _plan_picture(
-        info, facts, frames=frames, muxer=muxer, scale=scale, offset=beside.offset
-    )
-    if info.is_still and muxer != PNG and beside_of(Path(info.path)) != Beside():
-        losses.append(
-            f"the picture's EXIF, colour profile or texts are left out: {muxer} has no place for them"
+    if _is_picture(info, suffix):
+        beside = plan_streams(
+            info, frames=frames, splices=splices, muxer=PNG, on_incompatible=on_incompatible
         )
-    return Decision(output=picture, streams=beside.streams, warnings=(*warnings, *beside.warnings, *losses))
+        picture, losses = plan_still(info, frames=frames, scale=scale, offset=beside.offset)
+        return Decision(output=picture, streams=beside.streams, warnings=(*beside.warnings, *losses))
+    facts, reasons = choose_codec(info, codec, muxer=_asked(suffix), scale=scale)
+    muxer, warnings = _choose_muxer(info, suffix, facts, on_incompatible)
+    beside = plan_streams(info, frames=frames, splices=splices, muxer=muxer, on_incompatible=on_incompatible)
+    picture, losses = plan_picture(info, facts, frames=frames, muxer=muxer, scale=scale, offset=beside.offset)
+    return Decision(
+        output=picture,
+        streams=beside.streams,
+        warnings=(*reasons, *warnings, *beside.warnings, *losses, *_unsaid(info, muxer)),
+    )
 
 
 def container_family(info: MediaInfo) -> str:
@@ -115,6 +108,36 @@ def container_family(info: MediaInfo) -> str:
     return "matroska"
 
 
+def _is_picture(info: MediaInfo, suffix: str | None) -> bool:
+    """Return whether the output is a picture file.
+
+    Raises:
+        UsageError: that is asked for, and the source is a video.
+    """
+    if _asked(suffix) == PNG and not info.is_still:
+        msg = f"output ending {suffix}: a picture holds one frame, and {info.path} is a video; take .mkv"
+        raise UsageError(msg)
+    return info.is_still and _asked(suffix) in {None, PNG}
+
+
+def _unsaid(info: MediaInfo, muxer: str) -> list[str]:
+    """Return what is lost of a picture that becomes a video."""
+    if not info.is_still or beside_of(Path(info.path)) == Beside():
+        return []
+    return [f"the picture's EXIF, colour profile or texts are left out: {muxer} has no place for them"]
+
+
+def _asked(suffix: str | None) -> str | None:
+    """Return the muxer that a name's ending asks for; None where there is no name."""
+    if suffix is None:
+        return None
+    muxer = SUFFIXES.get(suffix.lower())
+    if muxer is None:
+        msg = f"output ending {suffix or '(none)'}: wanted one of {', '.join(SUFFIXES)}"
+        raise UsageError(msg)
+    return muxer
+
+
 def _choose_muxer(
     info: MediaInfo, suffix: str | None, facts: CodecFacts, on_incompatible: OnIncompatible
 ) -> tuple[str, list[str]]:
@@ -122,7 +145,7 @@ def _choose_muxer(
     muxer, warnings = _usual_muxer(info, suffix, facts)
     # Where nobody names the container, none is taken that costs a stream.
     may_change = on_incompatible == "mkv" or (suffix is None and on_incompatible == "convert")
-    if muxer in {"matroska", PNG} or not may_change:
+    if muxer == "matroska" or not may_change:
         return muxer, warnings
     actions = {"drop"} if on_incompatible == "convert" else {"drop", "convert"}
     here, there = (
@@ -136,111 +159,17 @@ def _choose_muxer(
 
 
 def _usual_muxer(info: MediaInfo, suffix: str | None, facts: CodecFacts) -> tuple[str, list[str]]:
-    if suffix is not None:
-        muxer = SUFFIXES.get(suffix.lower())
-        if muxer is None:
-            msg = f"output ending {suffix or '(none)'}: wanted one of {', '.join(SUFFIXES)}"
-            raise UsageError(msg)
-        if muxer == PNG and not info.is_still:
-            msg = f"output ending {suffix}: a picture holds one frame, and {info.path} is a video; take .mkv"
-            raise UsageError(msg)
-        if muxer != PNG and not takes_codec(muxer, facts.encoder):
+    muxer = _asked(suffix)
+    if muxer is not None:
+        if not takes_codec(muxer, facts.encoder):
             msg = (
                 f"output ending {suffix}: {muxer} cannot hold {facts.name}; take .mkv or another encode.codec"
             )
             raise UsageError(msg)
         return muxer, []
     own = container_family(info)
-    if own == PNG:
-        return PNG, []
     # mp4 and mov are one family: what one cannot hold the other may.
     candidates = {"mp4": ("mp4", "mov"), "mov": ("mov", "mp4")}.get(own, (own,))
     muxer = next((name for name in candidates if takes_codec(name, facts.encoder)), "matroska")
     changed = [] if muxer == own else [f"the output is {muxer}: {own} cannot hold {facts.name}"]
     return muxer, changed
-
-
-def _plan_picture(
-    info: MediaInfo, facts: CodecFacts, *, frames: FrameTable, muxer: str, scale: int, offset: Fraction
-) -> tuple[OutputPlan, list[str]]:
-    video = info.video
-    width, height = video.width * scale, video.height * scale
-    pix_fmt, losses = (
-        (still_pix_fmt(video.pix_fmt), [])
-        if muxer == PNG
-        else _choose_pix_fmt(info, facts, width=width, height=height)
-    )
-    matrix = video.display_matrix
-    plan = OutputPlan(
-        container=muxer,
-        codec=PNG if muxer == PNG else facts.encoder,
-        pix_fmt=pix_fmt,
-        width=width,
-        height=height,
-        colour=output_colour(video, facts, pix_fmt=pix_fmt),
-        sample_aspect_ratio=video.sample_aspect_ratio,
-        display_matrix=None
-        if matrix is None
-        else (*matrix[:6], matrix[6] * scale, matrix[7] * scale, matrix[8]),
-        offset=offset,
-        frame_rate=_mean_rate(frames, info),
-    )
-    return plan, losses
-
-
-def _choose_pix_fmt(info: MediaInfo, facts: CodecFacts, *, width: int, height: int) -> tuple[str, list[str]]:
-    """Return the output's pixel format and what it loses of the source's."""
-    source = format_facts(info.video.pix_fmt)
-    usable = [
-        name
-        for name in facts.pix_fmts
-        if facts.takes_odd_sizes or not _splits(format_facts(name), width=width, height=height)
-    ]
-    if not usable:
-        msg = f"{facts.name} takes no picture of {width}x{height}, which is odd; take an even scale or h264"
-        raise ConfigError(msg)
-    wanted = info.video.pix_fmt
-    if source.family == "gray" and facts.accepts != "any":
-        # Few players show video without chroma; two gray planes beside it cost next to nothing.
-        wanted = f"yuv420p{'' if source.bits == 8 else f'{source.bits}le'}"
-    pix_fmt = output_pix_fmt(wanted, usable)
-    warnings = []
-    chosen = format_facts(pix_fmt)
-    if _has_hidden_alpha(info):
-        warnings.append("transparency is given up: FFmpeg's own VP8 and VP9 decoders do not show it")
-    if source.has_alpha and not chosen.has_alpha:
-        warnings.append(f"transparency is given up: {facts.name} has none; take encode.codec=prores or ffv1")
-    if source.family == "yuv" and source.chroma_step != chosen.chroma_step and width % 2 + height % 2:
-        warnings.append(f"{width}x{height} is odd, so the output is {pix_fmt}: not all players show it")
-    return pix_fmt, warnings
-
-
-def _has_hidden_alpha(info: MediaInfo) -> bool:
-    """Return whether the picture's opacity is a second stream inside the packets, as WebM has it."""
-    metadata = {key.lower(): value for key, value in info.streams[info.video.stream_index].metadata}
-    return metadata.get("alpha_mode") == "1" and not format_facts(info.video.pix_fmt).has_alpha
-
-
-def _splits(pix_fmt: FormatFacts, *, width: int, height: int) -> bool:
-    """Return whether the picture's edge would go through a chroma sample."""
-    rows, columns = pix_fmt.chroma_step
-    return bool(height % rows or width % columns)
-
-
-def output_colour(video: VideoInfo, facts: CodecFacts, *, pix_fmt: str) -> Colour:
-    """Return the colour that the output states; where the source states none, how its samples are read."""
-    stated = video.colour
-    if format_facts(video.pix_fmt).family != format_facts(pix_fmt).family:
-        stated = replace(stated, matrix=UNSPECIFIED, full_range=None)
-    if not facts.has_range:
-        stated = replace(stated, full_range=False)
-    return resolved_colour(stated, pix_fmt=pix_fmt, height=video.height)
-
-
-def _mean_rate(frames: FrameTable, info: MediaInfo) -> Fraction:
-    """Return frames per second over the whole video; the header's number where it says the same."""
-    stated = info.video.average_rate_from_header or DEFAULT_RATE
-    span = (int(frames.pts[-1]) - int(frames.pts[0])) * info.video.time_base
-    measured = (len(frames) - 1) / span if span else stated
-    rate = stated if abs(stated - measured) < measured / 200 else measured.limit_denominator(1001)
-    return min(max(rate, SLOWEST), FASTEST)

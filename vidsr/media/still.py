@@ -4,18 +4,17 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.video.reformatter import VideoReformatter
 
+from vidsr.media.codecs import PNG, resolve_codec
 from vidsr.media.copies import open_for_copying
-from vidsr.media.encode import EncodeSettings
 from vidsr.media.frames import format_facts, tag
-from vidsr.types import UNSPECIFIED, OutputPlan, Plan
-
-PNG = "png"
-"""What a plan calls the container of a picture."""
+from vidsr.media.output_picture import output_colour, plan_picture
+from vidsr.types import UNSPECIFIED, FrameTable, MediaInfo, OutputPlan, Plan
 
 MAX_PROFILE_BYTES = 16 * 2**20
 """More is no colour profile but a file that is made to fill memory."""
@@ -56,11 +55,15 @@ def still_pix_fmt(pix_fmt: str) -> str:
     return "gbrp16le" if is_deep else "bgr0"
 
 
-def segment_settings(output: OutputPlan, settings: EncodeSettings) -> EncodeSettings:
-    """Return how segments are encoded: a picture without loss, whatever is said of video."""
-    if output.container != PNG:
-        return settings
-    return EncodeSettings(codec="ffv1", threads=settings.threads)
+def plan_still(
+    info: MediaInfo, *, frames: FrameTable, scale: int, offset: Fraction
+) -> tuple[OutputPlan, list[str]]:
+    """Return what the restored picture will be, and what it loses of the source's."""
+    facts = resolve_codec("ffv1")
+    plan, losses = plan_picture(info, facts, frames=frames, muxer=PNG, scale=scale, offset=offset)
+    pix_fmt = still_pix_fmt(info.video.pix_fmt)
+    colour = output_colour(info.video, facts, pix_fmt=pix_fmt)
+    return replace(plan, codec=PNG, pix_fmt=pix_fmt, colour=colour), losses
 
 
 def write_png(*, plan: Plan, source: Path, segments: Sequence[Path], output: Path) -> None:

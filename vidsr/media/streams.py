@@ -10,6 +10,7 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from vidsr.errors import UsageError
+from vidsr.media.codecs import PNG
 from vidsr.media.convert import nearest_codec
 from vidsr.media.copies import (
     MP4_FAMILY,
@@ -20,7 +21,6 @@ from vidsr.media.copies import (
     open_for_copying,
 )
 from vidsr.media.packets import SourceClock
-from vidsr.media.still import PNG
 from vidsr.media.tags import file_tags, lost_tags
 from vidsr.media.trial import NOTHING_LOST, Held, try_conversion, try_stream
 from vidsr.types import FrameTable, MediaInfo, Splice, StreamInfo, StreamPlan
