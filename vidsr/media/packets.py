@@ -1,17 +1,21 @@
 """The packets of a source beside its picture, in the file's order and on one clock."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import av
+from av.audio.stream import AudioStream
+from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Stream
 
 from vidsr.types import Plan, Splice
 
+_PCM = re.compile(r"pcm_[suf](8|16|24|32|64)(?:[lb]e)?")
 GAP = Fraction(1)
 """Seconds that a stream may lag behind the video and still be taken to go on where its last packet ended."""
 
@@ -53,7 +57,7 @@ def packets_of(
     for other in file.streams:
         if other not in read:
             other.discard = Discard.all
-    packets = _packets(file, read)
+    packets = _whole_samples(_packets(file, read), {stream.index: _sample_bytes(stream) for stream in read})
     if not clock.splices:
         yield from packets
         return
@@ -77,6 +81,35 @@ def _packets(file: InputContainer, streams: Sequence[Stream]) -> Iterator["Packe
         # Covers have no dts; only the packets that flush a decoder are empty.
         if packet.size:
             yield packet
+
+
+def _sample_bytes(stream: Stream) -> int:
+    """Return how many bytes of PCM are heard at once; 1 for everything else."""
+    if not isinstance(stream, AudioStream):
+        return 1
+    context: CodecContext | None = stream.codec_context  # there is none for a codec that FFmpeg does not know
+    bits = None if context is None else _PCM.fullmatch(context.name)
+    return 1 if bits is None else max(1, stream.codec_context.channels * int(bits.group(1)) // 8)
+
+
+def _whole_samples(
+    packets: Iterator["Packet[Any]"], sample_bytes: Mapping[int, int]
+) -> Iterator["Packet[Any]"]:
+    """Yield the packets, of PCM without the sample that a file breaks off in, which no container takes."""
+    for packet in packets:
+        surplus = packet.size % sample_bytes.get(packet.stream_index, 1)
+        if not surplus:
+            yield packet
+        elif packet.size > surplus:
+            yield _shortened(packet, packet.size - surplus)
+
+
+def _shortened(packet: "Packet[Any]", size: int) -> "Packet[Any]":
+    shorter: Packet[Any] = Packet(bytes(packet)[:size])
+    shorter.stream, shorter.time_base = packet.stream, packet.time_base
+    shorter.pts, shorter.dts, shorter.duration = packet.pts, packet.dts, packet.duration
+    shorter.is_keyframe = packet.is_keyframe
+    return shorter
 
 
 class _Follower:
