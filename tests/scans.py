@@ -24,6 +24,8 @@ SCANS = {
     "progressive.mp4": "-f lavfi -i testsrc2=s=192x144:r=25:d=1 -c:v libx264 -preset ultrafast "
     "-pix_fmt yuv420p",
     "still.mpg": "-f lavfi -i color=gray:s=192x144:r=25:d=1 -vf setfield=tff " + INTERLACED_MPEG2,
+    "telecine_58.mpg": f"{FILM} -vf telecine -frames:v 58 {INTERLACED_MPEG2}",
+    "fields.mkv": f"{FIELDS} -c:v ffv1 -pix_fmt yuv420p",
     "film.mkv": f"{FILM} -c:v ffv1 -pix_fmt yuv420p",
 }
 """Arguments of ffmpeg for each file."""
