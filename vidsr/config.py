@@ -306,6 +306,17 @@ class EncodeConfig(_Section):
     threads: int = Field(4, ge=1, le=64, description="Fixed, because the encoder's output depends on it.")
 
 
+class RunConfig(_Section):
+    """How a run behaves; nothing of it changes what comes out."""
+
+    stall_seconds: float = Field(
+        7200,
+        ge=0,
+        description="A stage in which nothing moves for so long is given up; 0 waits forever. A large model "
+        "on a CPU can take minutes for a single frame.",
+    )
+
+
 class JobConfig(_Section):
     """One resolved configuration."""
 
@@ -313,6 +324,7 @@ class JobConfig(_Section):
     caption: CaptionConfig = CaptionConfig()
     restore: RestoreConfig = RestoreConfig()
     encode: EncodeConfig = EncodeConfig()
+    run: RunConfig = RunConfig()
     seed: int = Field(0, ge=0, lt=2**63, description="Of all noise.")
 
     @pydantic.model_validator(mode="after")

@@ -1,6 +1,6 @@
 """What is asked for, what it is done with, and what came of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ class Job:
     work_dir: Path | None = None
     """Where finished parts are kept; None: OUTPUT.vidsr beside the output."""
     overwrite: bool = False
+    resume: bool = True
+    """False: throw away what an earlier run left unfinished for this output."""
     strict: bool = False
     """Refuse a damaged input instead of restoring what is left of it."""
 
@@ -62,6 +64,8 @@ class Stages:
     """Describes the shots that the captioner fails at; None: such a shot fails the job."""
     restorer: RestorerFacts
     encode: EncodeSettings
+    stall_seconds: float = 0.0
+    """After which a stage that does not move is given up; 0 never."""
     deinterlace: Deinterlace = "auto"
     hdr: Hdr = "keep"
     shots: Mapping[int, ShotStage] = field(default_factory=dict)
@@ -101,7 +105,7 @@ class Report:
     seconds: float
     is_partial: bool
     """The source was damaged: the output holds what could be decoded, and `warnings` say what is missing."""
-    warnings: Sequence[str]
+    warnings: tuple[str, ...]
     """What was dropped, mended or missing in the source, who stood in for the captioner, and what the
     restorer had to say."""
     steps_per_frame: Mapping[int, int]

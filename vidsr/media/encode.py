@@ -6,6 +6,7 @@ segment depends on its frames and settings alone, and its bytes do as well.
 """
 
 import functools
+import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,8 +20,8 @@ from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from vidsr.errors import ConfigError
-from vidsr.files import write_error
+from vidsr.errors import ConfigError, RefusedByCodecError
+from vidsr.files import move_durably, remove_leftover, write_error
 from vidsr.media import colour
 from vidsr.media.codecs import AUTO, CodecFacts, nearest, resolve_codec
 from vidsr.media.hdr import hdr_options
@@ -110,10 +111,13 @@ class SegmentWriter:
         self._output = output
         self._num_frames = 0
         self._num_packets = 0
-        # A random segment id would make two encodes of the same frames differ.
-        self._container = av.open(
-            f"file:{self._unfinished}", "w", format="matroska", container_options={"fflags": "+bitexact"}
-        )
+        try:
+            # A random segment id would make two encodes of the same frames differ.
+            self._container = av.open(
+                f"file:{self._unfinished}", "w", format="matroska", container_options={"fflags": "+bitexact"}
+            )
+        except OSError as error:
+            raise write_error(path, error) from error
         self._is_open = True
         self._stream = open_encoder(self._container, settings, output)
 
@@ -138,9 +142,7 @@ class SegmentWriter:
         self._is_open = False
         try:
             self._container.close()
-            sync(self._unfinished)
-            self._unfinished.replace(self._path)
-            sync(self._path.parent)
+            move_durably(self._unfinished, self._path)
         except OSError as error:
             raise write_error(self._path, error) from error
         if self._num_packets != self._num_frames:
@@ -159,7 +161,7 @@ class SegmentWriter:
             # The file is thrown away: that its end could not be written no longer matters.
             pass
         finally:
-            self._unfinished.unlink(missing_ok=True)
+            remove_leftover(self._unfinished)
 
     def _encode(self, picture: av.VideoFrame | None) -> None:
         try:
@@ -172,6 +174,26 @@ class SegmentWriter:
                 self._container.mux_one(packet)
         except OSError as error:
             raise write_error(self._path, error) from error
+
+
+def try_encoder(settings: EncodeSettings, output: OutputPlan) -> None:
+    """Open the encoder once, before any work, and write nothing.
+
+    Raises:
+        RefusedByCodecError: it does not take pictures of that size or format.
+    """
+    settings = settings.decided(output)
+    try:
+        with av.open(io.BytesIO(), "w", format="matroska") as container:
+            open_encoder(container, settings, output)
+            container.start_encoding()
+    except av.error.FFmpegError as error:
+        picture = f"{output.width}x{output.height} {output.pix_fmt}"
+        msg = (
+            f"encode.codec={settings.codec}: {settings.facts.encoder} refuses pictures of {picture} "
+            f"({error.strerror}); name another with --set encode.codec, or another restore.scale"
+        )
+        raise RefusedByCodecError(msg) from error
 
 
 def open_encoder(container: OutputContainer, settings: EncodeSettings, output: OutputPlan) -> VideoStream:
@@ -237,12 +259,3 @@ def tag(context: VideoCodecContext, output: OutputPlan) -> None:
     context.color_primaries = output.colour.primaries
     context.color_trc = output.colour.transfer
     context.color_range = range_code(output.colour)
-
-
-def sync(path: Path) -> None:
-    """Wait until the file or folder at `path` is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

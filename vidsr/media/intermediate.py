@@ -19,10 +19,9 @@ import imageio_ffmpeg
 import numpy as np
 
 from vidsr.errors import DamagedInputError, MachineError
-from vidsr.files import write_error
+from vidsr.files import move_durably, write_error
 from vidsr.media.colour import BT709, RGB_MATRIX, resolved_colour
 from vidsr.media.decode import PyAVSource, open_source
-from vidsr.media.encode import sync
 from vidsr.media.filters import DIFFUSE_WHITE, Filters
 from vidsr.media.frames import format_facts
 from vidsr.media.index import IndexResult, Thumbnail, build_index
@@ -34,6 +33,8 @@ CYCLE = 5
 QUARTER = 4
 """A film frame lasts 5/4 of a video frame: its times are counted in quarters of the source's ticks."""
 BT2020 = 9
+PROGRESS_FRAMES = 64
+"""Frames between two calls of who wants to know how far it is."""
 RATE = 1000
 """Frames a second of the intermediate file: frame n is at tick n of Matroska."""
 
@@ -58,6 +59,7 @@ def make_intermediate(
     *,
     output: Path,
     on_frame: Callable[[int, Thumbnail], None],
+    on_progress: Callable[[int], None],
 ) -> Filtered:
     """Filter the pictures of `source` into `output`, and index that.
 
@@ -67,13 +69,15 @@ def make_intermediate(
         filters: at least one.
         output: where the file goes; it appears whole, and its folder is made.
         on_frame: called with each filtered frame's index and thumbnail, in order.
+        on_progress: called with the number of frames that went into the filters, now and then.
 
     Raises:
         MachineError: the ffmpeg program fails.
         UnwritableError, DiskFullError: naming `output`.
     """
     with open_source(source, index.info, index.frames, linear=True) as pictures:
-        _write(pictures.frames(0, len(index.frames)), index.info.video, filters, output=output)
+        counted = _counted(pictures.frames(0, len(index.frames)), on_progress)
+        _write(counted, index.info.video, filters, output=output)
     made = build_index(output, probe(output), on_frame=on_frame)
     shown = film_frames(index.frames) if filters.fields == "film" else index.frames
     video, frames = index.info.video, _table(shown, made.frames, where=output)
@@ -149,8 +153,7 @@ def _write(frames: Iterator[Frame], video: VideoInfo, filters: Filters, *, outpu
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         _run(_graph(video, filters, unfinished), frames, output=output)
-        sync(unfinished)
-        unfinished.replace(output)
+        move_durably(unfinished, output)
     except OSError as error:
         raise write_error(output, error) from error
     finally:
@@ -215,6 +218,13 @@ def _tone_mapped(stream: Any, video: VideoInfo, peak: Fraction) -> Any:  # noqa:
         matrix="gbr" if is_rgb else "bt709",
         range="full" if colour.full_range else "limited",
     ).filter("format", video.pix_fmt)
+
+
+def _counted(frames: Iterator[Frame], on_progress: Callable[[int], None]) -> Iterator[Frame]:
+    for count, frame in enumerate(frames):
+        if count % PROGRESS_FRAMES == 0:
+            on_progress(count)
+        yield frame
 
 
 def _run(graph: Any, frames: Iterator[Frame], *, output: Path) -> None:  # noqa: ANN401  # see _graph
