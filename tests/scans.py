@@ -13,6 +13,8 @@ INTERLACED_MPEG2 = "-c:v mpeg2video -flags +ilme+ildct -q:v 2"
 SCANS = {
     "upper.mp4": f"{FIELDS} -vf tinterlace=interleave_top,fieldorder=tff {INTERLACED_X264} "
     "-x264-params tff=1",
+    "long.mp4": "-f lavfi -i testsrc2=s=192x144:r=50:d=40 -vf tinterlace=interleave_top,fieldorder=tff "
+    f"{INTERLACED_X264} -x264-params tff=1",
     "lower.mpg": f"{FIELDS} -vf tinterlace=interleave_bottom,setfield=bff {INTERLACED_MPEG2}",
     "noisy.mp4": f"{FIELDS} -vf noise=alls=25:allf=t+u,tinterlace=interleave_top,fieldorder=tff "
     f"{INTERLACED_X264} -x264-params tff=1",

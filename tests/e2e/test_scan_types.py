@@ -1,5 +1,10 @@
 """Interlaced and telecined video comes out progressive, at its own times."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +18,7 @@ from vidsr.media import intermediate
 from vidsr.media.probe import probe
 from vidsr.media.verify import verify
 
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 OVERRIDES = {
     "restore.restorer": "bicubic",
     "restore.scale": 2,
@@ -163,3 +169,23 @@ def _of_an_unknown_codec(video, output):
         "pipe:", format="rawvideo", pix_fmt=video.pix_fmt, video_size=(video.width, video.height)
     )
     return ffmpeg.output(stream, f"file:{output}", vcodec="none_such").global_args("-loglevel", "error")
+
+
+def test_ctrl_c_while_filtering_stops_the_run_and_not_the_filter_alone(corpus_folder, tmp_path):
+    """A terminal sends it to the whole group: were the filter in it, it would end and seem to have failed."""
+    source, output = make("long.mp4", corpus_folder), tmp_path / "out.mkv"
+    settings = [item for key, value in OVERRIDES.items() for item in ("--set", f"{key}={value}")]
+    command = [sys.executable, "-m", "vidsr", "run", str(source), "-o", str(output), *settings]
+    run = subprocess.Popen(
+        command, start_new_session=True, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
+    until = time.monotonic() + 60
+    while not list(tmp_path.rglob("filtered.mkv.part")):
+        assert run.poll() is None, run.communicate()[1]
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    os.killpg(run.pid, signal.SIGINT)
+    said = run.communicate(timeout=60)[1]
+    assert run.returncode == 130, said
+    assert "filter" not in said
+    assert not list(tmp_path.rglob("filtered.mkv*"))

@@ -8,6 +8,7 @@ is its source frame's, and after telecine lies between those of two, as the filt
 import contextlib
 import errno
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -228,9 +229,11 @@ def _counted(frames: Iterator[Frame], on_progress: Callable[[int], None]) -> Ite
 
 
 def _run(graph: Any, frames: Iterator[Frame], *, output: Path) -> None:  # noqa: ANN401  # see _graph
-    process = graph.run_async(
-        cmd=imageio_ffmpeg.get_ffmpeg_exe(), pipe_stdin=True, pipe_stderr=True, overwrite_output=True
-    )
+    command = graph.compile(cmd=imageio_ffmpeg.get_ffmpeg_exe(), overwrite_output=True)
+    # In a session of its own it does not hear the terminal's Ctrl-C: who stops it is this process.
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    assert process.stdin is not None  # both are pipes
+    assert process.stderr is not None
     try:
         for frame in frames:
             for plane in frame.planes:
