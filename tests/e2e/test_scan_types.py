@@ -171,8 +171,8 @@ def _of_an_unknown_codec(video, output):
     return ffmpeg.output(stream, f"file:{output}", vcodec="none_such").global_args("-loglevel", "error")
 
 
-def test_ctrl_c_while_filtering_stops_the_run_and_not_the_filter_alone(corpus_folder, tmp_path):
-    """A terminal sends it to the whole group: were the filter in it, it would end and seem to have failed."""
+def test_ctrl_c_while_filtering_is_a_stop_and_no_failure(corpus_folder, tmp_path):
+    """A terminal sends it to the whole group of processes, and the filter is one that the run has started."""
     source, output = make("long.mp4", corpus_folder), tmp_path / "out.mkv"
     settings = [item for key, value in OVERRIDES.items() for item in ("--set", f"{key}={value}")]
     command = [sys.executable, "-m", "vidsr", "run", str(source), "-o", str(output), *settings]
