@@ -187,6 +187,7 @@ def try_encoder(settings: EncodeSettings, output: OutputPlan) -> None:
     Raises:
         RefusedByCodecError: it does not take pictures of that size or format.
     """
+    settings = settings.decided(output)
     try:
         with av.open(io.BytesIO(), "w", format="matroska") as container:
             open_encoder(container, settings, output)
