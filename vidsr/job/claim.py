@@ -83,6 +83,7 @@ def decide_names(job: Job, stages: Stages) -> tuple[MediaInfo, Path]:
     suffix = suffix_for(
         info,
         codec=stages.encode.codec,
+        scale=stages.restorer.scale,
         suffix=None if job.output is None else job.output.suffix,
         on_incompatible=stages.on_incompatible,
     )

@@ -8,7 +8,7 @@ from typing import Any
 from vidsr.caption.protocol import Captioner
 from vidsr.errors import EXIT_DONE, EXIT_PARTIAL
 from vidsr.media.encode import EncodeSettings
-from vidsr.media.filters import Deinterlace
+from vidsr.media.filters import Deinterlace, Hdr
 from vidsr.media.streams import OnIncompatible
 from vidsr.restore.protocol import RestorerFacts
 from vidsr.shots import ShotDetector
@@ -67,6 +67,7 @@ class Stages:
     stall_seconds: float = 0.0
     """After which a stage that does not move is given up; 0 never."""
     deinterlace: Deinterlace = "auto"
+    hdr: Hdr = "keep"
     shots: Mapping[int, ShotStage] = field(default_factory=dict)
     """By the index of the shot; without those that are restored as the configuration says."""
 

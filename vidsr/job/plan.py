@@ -74,7 +74,7 @@ def make_plan(
     if strict:
         refuse_damaged(identity.path, index.losses)
     found, frames, filtered = index.info, index.frames, None
-    filters = decide_filters(index.scan, found.video, deinterlace=stages.deinterlace)
+    filters = decide_filters(index.scan, found.video, deinterlace=stages.deinterlace, hdr=stages.hdr)
     if filters.is_needed:
         filtered = make_intermediate(
             source, index, filters, output=filtered_path, on_frame=look, on_progress=on_progress

@@ -9,7 +9,7 @@ import functools
 import io
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol, cast
@@ -23,7 +23,8 @@ from av.video.stream import VideoStream
 from vidsr.errors import ConfigError, RefusedByCodecError
 from vidsr.files import move_durably, remove_leftover, write_error
 from vidsr.media import colour
-from vidsr.media.codecs import CodecFacts, nearest, resolve_codec
+from vidsr.media.codecs import AUTO, CodecFacts, nearest, resolve_codec
+from vidsr.media.hdr import hdr_options
 from vidsr.media.swscale import range_code
 from vidsr.types import Frame, OutputPlan
 
@@ -44,7 +45,7 @@ class EncodeSettings:
     """
 
     codec: str = "h264"
-    """One of `vidsr.media.codecs.CODECS`, by any of its names."""
+    """One of `vidsr.media.codecs.CODECS`, by any of its names; or auto, and the output's plan says which."""
     preset: str = "medium"
     crf: float = 18
     """Lower is better and larger. FFV1, lossless, and ProRes, whose presets are its qualities, go without."""
@@ -67,8 +68,12 @@ class EncodeSettings:
 
     @property
     def facts(self) -> CodecFacts:
-        """What is known of the codec."""
-        return resolve_codec(self.codec)
+        """What is known of the codec; of H.264 where it is still to be decided on."""
+        return resolve_codec("h264" if self.codec == AUTO else self.codec)
+
+    def decided(self, output: OutputPlan) -> "EncodeSettings":
+        """Return the settings with the codec that the output's plan decided on."""
+        return replace(self, codec=output.codec) if self.codec == AUTO else self
 
     def options(self) -> dict[str, str]:
         """Return the encoder's options, all but colour and geometry."""
@@ -192,9 +197,13 @@ def try_encoder(settings: EncodeSettings, output: OutputPlan) -> None:
 
 def open_encoder(container: OutputContainer, settings: EncodeSettings, output: OutputPlan) -> VideoStream:
     """Add the stream of restored video to `container`; the encoder opens with the first frame."""
+    settings = settings.decided(output)
     facts = settings.facts
     siting = {"chroma_sample_location": str(output.colour.chroma_location)}
-    options = {**settings.options(), **siting, **instruction_options(facts, cpu_features())}
+    options = settings.options() | siting
+    for more in (instruction_options(facts, cpu_features()), hdr_options(facts, output.hdr)):
+        # The options of x264 and x265 are lists: what is added goes behind what is there.
+        options |= {name: ":".join(filter(None, (options.get(name), value))) for name, value in more.items()}
     stream = add_encoder(container, facts, rate=output.frame_rate, options=options)
     stream.width, stream.height, stream.pix_fmt = output.width, output.height, output.pix_fmt
     context = stream.codec_context

@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 
 from vidsr.media.damage import Counts
 from vidsr.media.frames import to_planar
-from vidsr.media.probe import open_input, pick_video
+from vidsr.media.probe import decoded, opacity_decoder, open_input, pick_video
 from vidsr.types import MediaInfo
 
 THREAD_TYPE = "SLICE"
@@ -42,6 +42,7 @@ class Pictures:
         for other in self._container.streams:
             if other.index != self._stream.index:
                 other.discard = Discard.all
+        self._opacity_decoder = opacity_decoder(self._stream)
         self._stream.thread_type = THREAD_TYPE
         self._stream.thread_count = 1 if info.video.codec in _SINGLE_THREADED else NUM_THREADS
 
@@ -58,7 +59,7 @@ class Pictures:
         packets = self._container.demux(self._stream)
         while (packet := self._read(packets)) is not None:
             try:
-                pictures = packet.decode()
+                pictures = decoded(packet, self._opacity_decoder)
             except av.error.FFmpegError:
                 self.num_errors += 1
                 continue
@@ -80,6 +81,8 @@ class Pictures:
             av.error.FFmpegError: the container cannot be sought in.
         """
         self._container.seek(pts, stream=self._stream)
+        if self._opacity_decoder is not None:
+            self._opacity_decoder.flush_buffers()
 
     def close(self) -> None:
         """Close the file. May be called twice."""
