@@ -74,7 +74,7 @@ def test_the_second_signal_ends_a_native_call_that_never_returns(number: signal.
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=0.5)
         process.send_signal(number)
-        output, errors = process.communicate(timeout=5)
+        output, errors = process.communicate(timeout=20)
     assert process.returncode == 128 + number
     assert output == ""
     assert f"stopped by {number.name}" in errors
@@ -86,7 +86,7 @@ def test_the_second_signal_ends_a_cleaning_up_that_never_returns() -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "cleaning\n"
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=5)
+        process.communicate(timeout=20)
     assert process.returncode == 130
 
 
