@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 PROGRAM = """
-import ctypes, sys, time
+import ctypes, sys, threading, time
 from vidsr.errors import Stopped
 from vidsr.stopping import end_process, stop_on_signals
 
@@ -21,7 +21,8 @@ def hang():
     mutex = ctypes.create_string_buffer(64)
     library = ctypes.CDLL(None)
     library.pthread_mutex_lock(mutex)
-    print("ready", flush=True)
+    # Said when this thread is sure to be in the call.
+    threading.Timer(0.5, print, ["ready"], {"flush": True}).start()
     library.pthread_mutex_lock(mutex)
 
 def wait():
