@@ -1,6 +1,7 @@
 """Each runs a process of its own: what is promised is how it ends."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -89,6 +90,24 @@ def test_the_second_signal_ends_a_cleaning_up_that_never_returns() -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
     assert process.returncode == 130
+
+
+def test_a_terminal_gets_its_cursor_back() -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "wait", "30"],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=20)
+    os.close(theirs)
+    assert b"\x1b[?25h" in os.read(ours, 4096)
+    os.close(ours)
 
 
 def test_a_native_call_that_never_returns_is_ended_after_the_grace() -> None:
