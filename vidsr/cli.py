@@ -64,7 +64,10 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,
     resume: Annotated[
-        bool, typer.Option(" /--no-resume", help="Throw away what an earlier run left unfinished.")
+        bool,
+        typer.Option(
+            " /--no-resume", show_default=False, help="Throw away what an earlier run left unfinished."
+        ),
     ] = True,
     strict: Strict = False,
     progress: Progress = "auto",

@@ -187,14 +187,15 @@ def try_encoder(settings: EncodeSettings, output: OutputPlan) -> None:
     Raises:
         RefusedByCodecError: it does not take pictures of that size or format.
     """
+    settings = settings.decided(output)
     try:
         with av.open(io.BytesIO(), "w", format="matroska") as container:
             open_encoder(container, settings, output)
             container.start_encoding()
     except av.error.FFmpegError as error:
-        picture = f"{output.width}x{output.height} {output.pix_fmt}"
+        picture, decided = f"{output.width}x{output.height} {output.pix_fmt}", settings.decided(output)
         msg = (
-            f"encode.codec={settings.codec}: {settings.facts.encoder} refuses pictures of {picture} "
+            f"encode.codec={settings.codec}: {decided.facts.encoder} refuses pictures of {picture} "
             f"({error.strerror}); name another with --set encode.codec, or another restore.scale"
         )
         raise RefusedByCodecError(msg) from error
