@@ -16,6 +16,7 @@ from vidsr import config, events
 from vidsr.cli_models import models_app
 from vidsr.errors import EXIT_DONE, Stopped, UsageError, VidsrError
 from vidsr.memory import keep_freed_blocks
+from vidsr.terminal import printable
 from vidsr.version import __version__
 
 app = typer.Typer(
@@ -81,7 +82,7 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
         overwrite=overwrite,
         on_event=_listener(progress),
     )
-    typer.echo(str(report.output))
+    typer.echo(printable(str(report.output)))
     return report.exit_code
 
 
@@ -91,6 +92,7 @@ def probe(input: Input, as_json: AsJson = False) -> int:
     from vidsr.media.probe import probe as read_header
     from vidsr.show import media_lines
 
+    _admit(input)
     info = read_header(input)
     typer.echo(_dump(dataclasses.asdict(info)) if as_json else "\n".join(media_lines(info)))
     return EXIT_DONE
@@ -122,9 +124,11 @@ def verify(
     """Exit 0 only if frames, their times and all streams of OUTPUT agree with SOURCE."""
     from vidsr.media.verify import verify as compare
 
+    _admit(source)
+    _admit(output)
     report = compare(source, output)
     for difference in report.differences:
-        typer.echo(f"{difference.kind}: {difference.message}")
+        typer.echo(printable(f"{difference.kind}: {difference.message}"))
     if report.ok:
         typer.echo("frames, times and streams agree")
     return EXIT_DONE if report.ok else VidsrError.exit_code
@@ -275,7 +279,7 @@ def main() -> NoReturn:
 
 
 def _fail(message: str, code: int) -> int:
-    sys.stderr.write(f"vidsr: error: {' '.join(message.split())}\n")
+    sys.stderr.write(f"vidsr: error: {printable(' '.join(message.split()))}\n")
     return code
 
 
@@ -294,6 +298,13 @@ def _overrides(
     if priors is not None:
         overrides |= {"caption.captioner": "file", "caption.file": str(priors)}
     return overrides
+
+
+def _admit(path: Path) -> None:
+    from vidsr.build import limits_of
+    from vidsr.media.admit import admit
+
+    admit(path, limits_of(config.load()))
 
 
 def _listener(style: str) -> events.Listener:

@@ -8,6 +8,7 @@ from typing import Any
 from vidsr.caption.protocol import Captioner
 from vidsr.errors import EXIT_DONE, EXIT_PARTIAL
 from vidsr.media.encode import EncodeSettings
+from vidsr.media.limits import Limits
 from vidsr.restore.protocol import RestorerFacts
 from vidsr.shots import ShotDetector
 from vidsr.types import ShotSettings
@@ -55,6 +56,8 @@ class Stages:
     """Describes the shots that the captioner fails at; None: such a shot fails the job."""
     restorer: RestorerFacts
     encode: EncodeSettings
+    limits: Limits = field(default_factory=Limits)
+    """What the input may ask of this machine."""
     shots: Mapping[int, ShotStage] = field(default_factory=dict)
     """By the index of the shot; without those that are restored as the configuration says."""
 

@@ -17,6 +17,7 @@ from vidsr.job.plan import identify, make_plan, versions
 from vidsr.job.publish import check_output, default_output, publish
 from vidsr.job.schedule import PartWork, Tally, restore_parts
 from vidsr.job.work_folder import PartRecord, WorkFolder, content_key, job_key
+from vidsr.media.admit import admit
 from vidsr.media.container import suffix_for
 from vidsr.media.decode import open_source
 from vidsr.media.encode import SegmentWriter
@@ -57,6 +58,7 @@ def run(job: Job, stages: Stages, *, on_event: events.Listener = events.ignore) 
 
 def plan_only(job: Job, stages: Stages, *, on_event: events.Listener = events.ignore) -> Plan:
     """Return the plan of a job without writing anything."""
+    admit(job.input, stages.limits)
     info = probe(job.input)
     return _make_plan(job, stages, info, identify(job.input), on_event)
 
@@ -83,6 +85,7 @@ class _Prepared:
 
 
 def _prepare(job: Job, stages: Stages, on_event: events.Listener) -> _Prepared:
+    admit(job.input, stages.limits)
     info = probe(job.input)
     output = job.output or default_output(job.input, suffix_for(info, codec=stages.encode.codec))
     check_output(job.input, output, overwrite=job.overwrite)

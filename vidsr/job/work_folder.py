@@ -45,7 +45,9 @@ class PartRecord:
 def job_key(*, input_sha256: str, config: dict[str, Any], weights: str, versions: dict[str, str]) -> str:
     """Return the key of a job, 16 hexadecimal digits."""
     decisive = {section: _decisive(section, config.get(section, {})) for section in SCHEDULE_ONLY}
-    return _digest([input_sha256, {**config, **decisive}, weights, versions])
+    # The limits say whether there is a job, not what comes of it.
+    relevant = {section: value for section, value in {**config, **decisive}.items() if section != "limits"}
+    return _digest([input_sha256, relevant, weights, versions])
 
 
 def content_key(part: Part, prior: Prior, *, restore: Mapping[str, Any], weights: str) -> str:

@@ -18,6 +18,7 @@ from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from vidsr.media.clock import rescale
+from vidsr.media.limits import open_options
 
 MATROSKA_FAMILY = frozenset({"matroska", "webm"})
 MP4_FAMILY = frozenset({"mp4", "mov"})
@@ -41,7 +42,7 @@ HEAD_SECONDS = 5
 def open_for_copying(path: Path) -> InputContainer:
     """Open a file whose tags come out byte for byte as they are, in whatever encoding."""
     # Without the protocol, "a:b.mp4" would name a protocol.
-    return av.open(f"file:{path}", metadata_errors="surrogateescape")
+    return av.open(f"file:{path}", metadata_errors="surrogateescape", options=dict(open_options()))
 
 
 def packets_of(file: InputContainer, streams: Sequence[Stream]) -> Iterator["Packet[Any]"]:

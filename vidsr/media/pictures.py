@@ -11,6 +11,7 @@ from av.stream import Discard
 from av.video.stream import VideoStream
 
 from vidsr.media.frames import to_planar
+from vidsr.media.limits import bound_pixels
 from vidsr.media.probe import open_input, pick_video
 from vidsr.types import MediaInfo
 
@@ -39,6 +40,7 @@ class Pictures:
         for other in self._container.streams:
             if other.index != self._stream.index:
                 other.discard = Discard.all
+        bound_pixels(self._stream.codec_context)
         self._stream.thread_type = THREAD_TYPE
         self._stream.thread_count = 1 if info.video.codec in _SINGLE_THREADED else NUM_THREADS
 

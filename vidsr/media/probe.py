@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from vidsr.errors import InputError, NotAVideoError
 from vidsr.media.copies import codec_of, is_cover, language_of, title_of
 from vidsr.media.frames import colour_of, format_facts, planar_format
+from vidsr.media.limits import bound_pixels, open_options
 from vidsr.types import UNSPECIFIED, Colour, MediaInfo, StreamInfo, StreamKind, VideoInfo
 
 MICROSECONDS = 1_000_000
@@ -50,10 +51,16 @@ def open_input(path: Path) -> InputContainer:
     try:
         # The prefix keeps a name with a colon from being taken for a protocol. A broken byte in a title is no
         # reason to refuse a video.
-        return av.open(f"file:{path.absolute()}", metadata_errors="replace")
+        return av.open(f"file:{path.absolute()}", metadata_errors="replace", options=dict(open_options()))
     except PermissionError as error:
         msg = f"{path}: may not be read"
         raise InputError(msg) from error
+    except av.error.ArgumentError as error:
+        msg = (
+            f"{path}: not opened; a list of other files or addresses is not followed: give the video itself "
+            f"({_reason(error)})"
+        )
+        raise NotAVideoError(msg) from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
         msg = f"{path}: not a media file, or damaged at its beginning ({_reason(error)})"
         raise NotAVideoError(msg) from error
@@ -150,6 +157,7 @@ def _video_info(container: InputContainer, stream: VideoStream, path: Path) -> V
 def _first_picture(container: InputContainer, stream: VideoStream) -> av.VideoFrame | None:
     """Return the first picture that can be decoded. The container is left somewhere behind it."""
     stream.thread_count = 1
+    bound_pixels(stream.codec_context)
     packets = container.demux(stream)
     for _ in range(FIRST_PICTURE_PACKETS):
         packet = next(packets, None)
