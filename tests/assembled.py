@@ -18,7 +18,9 @@ PART_FRAMES = 16
 def plan_for(source: Path, *, suffix: str | None = None, codec: str = "h264", scale: int = 1) -> Plan:
     """Plan an output of `source`."""
     index = build_index(source, probe(source), on_frame=lambda _index, _thumbnail: None)
-    decision = decide_output(index.info, frames=index.frames, suffix=suffix, codec=codec, scale=scale)
+    decision = decide_output(
+        index.info, frames=index.frames, splices=index.splices, suffix=suffix, codec=codec, scale=scale
+    )
     return Plan(
         input=InputIdentity(path=str(source), size_bytes=source.stat().st_size, sha256=""),
         info=index.info,
@@ -31,6 +33,8 @@ def plan_for(source: Path, *, suffix: str | None = None, codec: str = "h264", sc
         seed=0,
         versions={},
         decode_errors=index.decode_errors,
+        losses=index.losses,
+        splices=index.splices,
         repairs=index.repairs,
         warnings=decision.warnings,
     )

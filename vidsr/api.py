@@ -10,7 +10,7 @@ from vidsr.job.run import caption_only, plan_only, run
 from vidsr.types import Plan, Prior, Shot, ShotSettings
 
 
-def enhance(  # keyword-only options of the one public entry point
+def enhance(  # noqa: PLR0913  # keyword-only options of the one public entry point
     input: str | Path,  # the word users know
     output: str | Path | None = None,
     *,
@@ -18,6 +18,7 @@ def enhance(  # keyword-only options of the one public entry point
     overrides: Mapping[str, Any] | None = None,
     work_dir: str | Path | None = None,
     overwrite: bool = False,
+    strict: bool = False,
     on_event: events.Listener | None = None,
 ) -> Report:
     """Restore a video: every frame at its own time, every other stream copied, verified before it appears.
@@ -29,13 +30,15 @@ def enhance(  # keyword-only options of the one public entry point
         overrides: dotted keys to values, such as {"restore.scale": 2, "encode.crf": 20}.
         work_dir: where finished parts are kept until the output is done; OUTPUT.vidsr by default.
         overwrite: replace an output that is there.
+        strict: refuse a damaged input, before any restoring, instead of restoring what is left of it.
         on_event: called with each event of vidsr.events, in this thread.
 
     Raises:
         VidsrError: its `exit_code` says whether trying again can help; see vidsr.errors.
     """
     stages = build.build_stages(config.load(pipeline, overrides=overrides))
-    return run(_job(input, output, work_dir, overwrite=overwrite), stages, on_event=on_event or events.ignore)
+    job = _job(input, output, work_dir, overwrite=overwrite, strict=strict)
+    return run(job, stages, on_event=on_event or events.ignore)
 
 
 def plan(
@@ -44,11 +47,13 @@ def plan(
     *,
     pipeline: str = "enhance",
     overrides: Mapping[str, Any] | None = None,
+    strict: bool = False,
     on_event: events.Listener | None = None,
 ) -> Plan:
     """Decide everything about a job, and restore and write nothing. Arguments as in `enhance`."""
     stages = build.build_stages(config.load(pipeline, overrides=overrides))
-    return plan_only(_job(input, output, None, overwrite=True), stages, on_event=on_event or events.ignore)
+    job = _job(input, output, None, overwrite=True, strict=strict)
+    return plan_only(job, stages, on_event=on_event or events.ignore)
 
 
 def describe(
@@ -68,11 +73,17 @@ def describe(
 
 
 def _job(
-    source: str | Path, output: str | Path | None, work_dir: str | Path | None, *, overwrite: bool
+    source: str | Path,
+    output: str | Path | None,
+    work_dir: str | Path | None,
+    *,
+    overwrite: bool,
+    strict: bool = False,
 ) -> Job:
     return Job(
         input=Path(source),
         output=None if output is None else Path(output),
         work_dir=None if work_dir is None else Path(work_dir),
         overwrite=overwrite,
+        strict=strict,
     )

@@ -26,7 +26,7 @@ from vidsr.restore.bicubic import BicubicRestorer
 from vidsr.restore.by_shot import by_shot
 from vidsr.restore.protocol import RestorerFacts
 from vidsr.shots import ContentShots, OneShot, ShotDetector
-from vidsr.types import ShotSettings
+from vidsr.types import LeadIn, ShotSettings
 
 
 def build_stages(job_config: JobConfig) -> Stages:
@@ -59,6 +59,7 @@ def build_stages(job_config: JobConfig) -> Stages:
         restorer=facts,
         encode=EncodeSettings(**resolved.encode.model_dump()),
         limits=limits_of(resolved),
+        deinterlace=resolved.plan.deinterlace,
         shots=shots,
     )
 
@@ -209,7 +210,7 @@ def _bicubic(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
     facts = RestorerFacts(
         name="bicubic",
         scale=config.scale,
-        lead_in=0,
+        lead_in=LeadIn(),
         weights="none",
         make=functools.partial(BicubicRestorer, scale=config.scale),
     )
@@ -247,7 +248,7 @@ def _xpsr_s(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
     facts = RestorerFacts(
         name="xpsr-s",
         scale=config.scale,
-        lead_in=compact.LEAD_IN if steps and settings.warm_start else 0,
+        lead_in=compact.LEAD_IN if steps and settings.warm_start else LeadIn(),
         weights=shipped.digest,
         make=functools.partial(compact.CompactRestorer.load, shipped.path, settings),
     )
@@ -288,7 +289,7 @@ def _xpsr(config: RestoreConfig) -> tuple[RestoreConfig, RestorerFacts]:
     facts = RestorerFacts(
         name="xpsr",
         scale=config.scale,
-        lead_in=LEAD_IN if settings.warm_start else 0,
+        lead_in=LEAD_IN if settings.warm_start else LeadIn(),
         weights=weights.digest,
         make=functools.partial(
             XpsrRestorer,

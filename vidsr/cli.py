@@ -37,7 +37,14 @@ Settings = Annotated[
         "--set", metavar="KEY.PATH=VALUE", help="Override one setting; may be repeated.", show_default=False
     ),
 ]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse a damaged input instead of restoring what is left of it.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DeinterlaceOption = Annotated[
+    str | None,
+    typer.Option(metavar="auto|on|off", help="Filter interlaced and telecined video first. Default: auto."),
+]
 Progress = Annotated[
     str, typer.Option(metavar="auto|plain|json|none", help="How progress is shown, on stderr.")
 ]
@@ -57,6 +64,7 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
     priors: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YAML of `vidsr caption`, perhaps edited.")
     ] = None,
+    deinterlace: DeinterlaceOption = None,
     settings: Settings = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Of all noise.")] = None,
     device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where the model runs.")] = None,
@@ -64,6 +72,7 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
         Path | None, typer.Option(metavar="DIR", help="Where finished parts are kept. Default: OUTPUT.vidsr")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,
+    strict: Strict = False,
     progress: Progress = "auto",
 ) -> int:
     """Restore a video."""
@@ -75,11 +84,18 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
         pipeline=pipeline,
         overrides=_overrides(
             settings,
-            {"restore.restorer": restorer, "restore.scale": scale, "seed": seed, "restore.device": device},
+            {
+                "restore.restorer": restorer,
+                "restore.scale": scale,
+                "plan.deinterlace": deinterlace,
+                "seed": seed,
+                "restore.device": device,
+            },
             priors=priors,
         ),
         work_dir=work_dir,
         overwrite=overwrite,
+        strict=strict,
         on_event=_listener(progress),
     )
     typer.echo(printable(str(report.output)))
@@ -103,7 +119,9 @@ def plan(
     input: Input,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="OUTPUT")] = None,
     pipeline: Pipeline = "enhance",
+    deinterlace: DeinterlaceOption = None,
     settings: Settings = None,
+    strict: Strict = False,
     as_json: AsJson = False,
 ) -> int:
     """Show what a run would do, without writing anything."""
@@ -111,7 +129,13 @@ def plan(
     from vidsr.job.plan_file import to_json
     from vidsr.show import plan_lines
 
-    made = make_plan(input, output, pipeline=pipeline, overrides=_overrides(settings, {}))
+    made = make_plan(
+        input,
+        output,
+        pipeline=pipeline,
+        overrides=_overrides(settings, {"plan.deinterlace": deinterlace}),
+        strict=strict,
+    )
     typer.echo(to_json(made) if as_json else "\n".join(plan_lines(made)))
     return EXIT_DONE
 

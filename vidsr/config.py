@@ -47,6 +47,16 @@ class PlanConfig(_Section):
     cut_threshold: float = Field(
         27.0, gt=0, le=255, description="Content change that makes a cut; lower finds more."
     )
+    deinterlace: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="auto filters interlaced and telecined video where the stream's flags and its pictures "
+        "agree.",
+    )
+
+    @pydantic.field_validator("deinterlace", mode="before")
+    @classmethod
+    def _yaml_reads_on_and_off_as_booleans(cls, value: object) -> object:
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
 class CaptionConfig(_Section):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from vidsr.events import count
 from vidsr.models.store import InstalledModel
 from vidsr.terminal import printable
-from vidsr.types import FrameTable, MediaInfo, Plan, StreamInfo, StreamPlan
+from vidsr.types import MediaInfo, Plan, StreamInfo, StreamPlan
 
 
 def media_lines(info: MediaInfo) -> list[str]:
@@ -51,7 +51,7 @@ def plan_lines(plan: Plan) -> list[str]:
     ]
     lines += [_decision_line(stream) for stream in plan.streams]
     lines += [f"warning: {text}" for text in (*plan.warnings, *plan.repairs)]
-    lines += _damage_lines(plan)
+    lines += [f"damaged: {text}" for text in plan.losses]
     lines += [f"shot {shot.index}: frames {shot.start} to {shot.stop - 1}" for shot in plan.shots]
     return [printable(line) for line in lines]
 
@@ -74,12 +74,3 @@ def _stream_line(stream: StreamInfo) -> str:
 def _decision_line(stream: StreamPlan) -> str:
     because = f" ({stream.reason})" if stream.reason else ""
     return f"stream {stream.source_index}, {stream.kind} {stream.codec}: {stream.action}{because}"
-
-
-def _damage_lines(plan: Plan) -> list[str]:
-    if not plan.is_damaged:
-        return []
-    num_corrupt = int(((plan.frames.flags & FrameTable.CORRUPT) != 0).sum())
-    return [
-        f"damaged: {plan.decode_errors} packets refused by the decoder, {num_corrupt} frames marked corrupt"
-    ]

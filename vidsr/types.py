@@ -101,6 +101,36 @@ class ShotSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeadIn:
+    """Frames that a part restores before its own, so that its first one starts as warm as the others."""
+
+    frames: int = 0
+    fade: int = 0
+    """The last so many of them are blended into the part before; the others are dropped."""
+
+    def __post_init__(self) -> None:
+        """Refuse a fade that is longer than the lead-in."""
+        if not 0 <= self.fade <= self.frames:
+            msg = f"a lead-in of {self.frames} frames has no {self.fade} frames to fade in"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fade:
+    """The end of a part, where what the next part's lead-in makes of the same frames fades in."""
+
+    lead_in: int
+    """First frame of the next part's lead-in."""
+    start: int
+    stop: int
+    """Frames [start, stop) are blended; stop is the next part's own first frame."""
+
+    def share(self, index: int) -> float:
+        """Return the next part's share of frame `index`: 0 before the fade, then rising evenly, below 1."""
+        return max(0, index - self.start + 1) / (self.stop - self.start + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """A run of frames inside one shot: the unit of work, of resuming and of distribution."""
 
@@ -111,6 +141,8 @@ class Part:
     start: int
     stop: int
     """[start, stop) are the frames that the part delivers."""
+    fade: Fade | None = None
+    """How the part ends where another one of its shot follows that fades in."""
 
 
 class Carry:
@@ -173,6 +205,16 @@ class FrameTable:
         return f"FrameTable({len(self)} frames)"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splice:
+    """A place where the source's clock starts anew: two recordings one after the other."""
+
+    frame: int
+    """The first frame behind it."""
+    shift: Fraction
+    """Seconds that bring every stream's times behind it onto the clock that the video began with."""
+
+
 NO_PTS = -(2**63)
 """In `FrameTable.source_pts`: the frame came without a time."""
 
@@ -195,6 +237,8 @@ class StreamInfo:
     start_pts_from_header: int | None = None
     duration_from_header: int | None = None
     """In ticks of `time_base`."""
+    num_frames_from_header: int = 0
+    """0 where the header does not say. Frames that an edit list hides are counted too."""
     metadata: tuple[tuple[str, str], ...] = ()
 
 
@@ -292,11 +336,18 @@ class Plan:
     """vidsr, PyAV and FFmpeg that made the plan: decoding must be repeated by the same ones."""
     decode_errors: int = 0
     """Packets the decoder refused during the index pass."""
+    losses: Sequence[str] = field(default_factory=tuple)
+    """One line for each kind of thing that is damaged or missing in the source."""
+    splices: Sequence[Splice] = field(default_factory=tuple)
+    """In the order of their frames. What the video is moved by, all other streams are moved by too."""
     repairs: Sequence[str] = field(default_factory=tuple)
     """One line for each thing mended in the timeline."""
+    filtered: MediaInfo | None = None
+    """The file that the pictures are restored from where they had to be filtered first, in the work folder;
+    `frames` are its frames. None: the input itself."""
     warnings: Sequence[str] = field(default_factory=tuple)
 
     @property
     def is_damaged(self) -> bool:
         """True where something of the source could not be decoded."""
-        return self.decode_errors > 0 or bool((self.frames.flags & FrameTable.CORRUPT).any())
+        return bool(self.losses)

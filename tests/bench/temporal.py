@@ -39,7 +39,7 @@ from vidsr.restore.picture import measure
 from vidsr.train.degradation import DegradationSet, degrade_clip
 from vidsr.train.draw import Draw
 from vidsr.train.settings import read_degradation
-from vidsr.types import Carry, Colour, Frame, Prior, Shot, Work
+from vidsr.types import Carry, Colour, Frame, LeadIn, Prior, Shot, Work
 
 Pixels = NDArray[np.uint8]
 """RGB [H, W, 3]."""
@@ -142,7 +142,7 @@ def bicubic(frames: Sequence[Pixels], prior: Prior) -> Restored:
 
 def in_parts(restorer: CompactRestorer, settings: CompactSettings, *, part_frames: int) -> Method:
     """Return the method that restores a clip as one shot in parts, as a job does."""
-    lead_in = LEAD_IN if settings.steps and settings.warm_start else 0
+    lead_in = LEAD_IN if settings.steps and settings.warm_start else LeadIn()
 
     def run(frames: Sequence[Pixels], prior: Prior) -> Restored:
         made: list[Pixels] = []
@@ -158,7 +158,7 @@ def in_parts(restorer: CompactRestorer, settings: CompactSettings, *, part_frame
                     frame=rgb_frame(frames[index], index),
                     prior=prior,
                     carry=carry,
-                    seed=seed_of(part, job_seed=0),
+                    seed=seed_of(part.lead_in, job_seed=0),
                 )
                 (done,) = restorer.step([work])
                 carry = done.carry

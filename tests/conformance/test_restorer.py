@@ -13,7 +13,7 @@ from tests import tiny_xpsr
 from vidsr import build, config
 from vidsr.restore.by_shot import by_shot
 from vidsr.restore.protocol import Restorer, RestorerFacts
-from vidsr.restore.xpsr.restorer import XpsrRestorer
+from vidsr.restore.xpsr.restorer import LEAD_IN, XpsrRestorer
 from vidsr.restore.xpsr.settings import XpsrSettings
 from vidsr.types import Colour, Done, Frame, Prior, ShotSettings, Work
 
@@ -35,7 +35,7 @@ def _tiny_xpsr(scale: int) -> XpsrRestorer:
 
 
 RESTORERS["xpsr"] = lambda scale: RestorerFacts(
-    name="xpsr", scale=scale, lead_in=2, weights="random", make=functools.partial(_tiny_xpsr, scale)
+    name="xpsr", scale=scale, lead_in=LEAD_IN, weights="random", make=functools.partial(_tiny_xpsr, scale)
 )
 
 

@@ -74,7 +74,9 @@ DAMAGE: dict[str, CorpusClass] = {
         after=_cut_off,
         is_plain=False,
         times=grid(KEPT),
-        outcome=Outcome(exit_code=4, says=("promises video until 2.000 s", "cannot be decoded")),
+        outcome=Outcome(
+            exit_code=4, says=("promises video until 2.000 s in 50 frames", "could not be read or decoded")
+        ),
     ),
     "truncated_mkv": CorpusClass(
         suffix=".mkv",
@@ -96,7 +98,7 @@ DAMAGE: dict[str, CorpusClass] = {
         # Sound begins first, by the encoder's priming.
         times=grid(KEPT + 1, start=MUXING_DELAY + Fraction(1024, 48_000)),
         tracks=(Track(kind="audio", codec="aac"),),
-        outcome=Outcome(exit_code=4, says=("damaged",)),
+        outcome=Outcome(exit_code=4, says=("damaged in part",)),
     ),
     "corrupt": CorpusClass(
         # Bits of eleven packets are turned over; FFmpeg cannot decode three of them at all.
@@ -106,26 +108,28 @@ DAMAGE: dict[str, CorpusClass] = {
         is_plain=False,
         times=tuple(time for number, time in enumerate(grid(NUM_FRAMES)) if number not in {21, 25, 28}),
         tick=MILLISECOND / 2,
-        outcome=Outcome(exit_code=4, says=("damaged",)),
+        outcome=Outcome(exit_code=4, says=("damaged in part", "could not be read or decoded")),
     ),
     "dropped_packets": CorpusClass(
+        # Nothing tells lost frames from a recording that paused: the hole is kept.
         suffix=".mkv",
         commands=(r"-i {cfr} -map 0 -c copy -bsf:v 'noise=drop=between(n\,20\,24)' {out}",),
         needs=("cfr",),
         is_plain=False,
         times=grid(20) + grid(NUM_FRAMES)[25:],
         tick=MILLISECOND / 2,
-        outcome=Outcome(exit_code=4, says=("missing",)),
     ),
     "no_first_key": CorpusClass(
-        # Nothing can be decoded before the second key frame.
+        # The first of 25 frames is not in the file, and without it the next 24 cannot be decoded.
         suffix=".mkv",
         commands=(r"-i {cfr} -map 0 -c copy -bsf:v 'noise=drop=lt(n\,1)' {out}",),
         needs=("cfr",),
         is_plain=False,
         times=grid(NUM_FRAMES)[RATE:],
         tick=MILLISECOND / 2,
-        outcome=Outcome(exit_code=4, says=("key frame",)),
+        outcome=Outcome(
+            exit_code=4, says=("the first key frame is missing: the 24 frames before the next one are lost",)
+        ),
     ),
 }
 """Nothing or not everything can be saved."""

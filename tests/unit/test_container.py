@@ -250,9 +250,3 @@ def test_the_rate_is_the_mean_over_the_video(name: str, rate: Fraction, corpus_f
     if name.startswith("vfr"):
         rate = (len(plan.frames) - 1) / (int(span) * plan.info.video.time_base)
     assert abs(plan.output.frame_rate / rate - 1) < Fraction(1, 100)
-
-
-def test_a_clock_that_jumps_is_warned_of(corpus_folder: Path) -> None:
-    assert any("clock jumps" in warning for warning in made("splice", corpus_folder).warnings) == (
-        "audio" in {stream.kind for stream in made("splice", corpus_folder).streams}
-    )

@@ -15,11 +15,11 @@ from vidsr.media.copies import (
     Trim,
     is_blank,
     language_of,
-    packets_of,
     payload_of,
     ticks_of,
     title_of,
 )
+from vidsr.media.packets import packets_of
 
 MILLISECOND = Fraction(1, 1000)
 
@@ -119,6 +119,8 @@ def test_the_frame_of_a_transport_stream_is_no_payload(flags: int, length: int) 
 
 class Unreadable:
     """A file that breaks off after two packets."""
+
+    streams = ()
 
     def demux(self, streams: object) -> Iterator[Packet]:
         yield from (Packet(b"1"), Packet(), Packet(b"2"))

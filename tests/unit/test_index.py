@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.corpus import CLASSES, EVERY, ffmpeg, make
-from vidsr.errors import InputError
+from vidsr.media.decode import open_source
 from vidsr.media.frames import format_facts
 from vidsr.media.index import THUMBNAIL_WIDTH, build_index
 from vidsr.media.probe import probe
@@ -46,7 +46,7 @@ def test_a_sound_file_needs_no_repair_and_shows_no_damage(name, corpus_folder):
     # negative_start is sound, but FFmpeg gives no time to the frames before zero.
     num_repairs = 1 if name == "negative_start" else MENDED.get(name, 0)
     assert len(result.repairs) == num_repairs
-    assert result.decode_errors == 0
+    assert result.losses == ()
     assert not (result.frames.flags & FrameTable.CORRUPT).any()
 
 
@@ -124,8 +124,7 @@ def test_thumbnails_are_blue_green_red(corpus_folder):
 def test_a_cut_off_file_gives_what_is_left_and_says_what_is_missing(corpus_folder):
     result = index("truncated", corpus_folder)
     assert 10 < len(result.frames) < 50
-    assert result.decode_errors >= 1
-    assert any("the header promises video until 2.000 s" in line for line in result.repairs)
+    assert any("the header promises video until 2.000 s in 50 frames" in line for line in result.losses)
 
 
 def test_damaged_packets_are_counted_and_the_rest_keeps_its_times(corpus_folder):
@@ -149,14 +148,21 @@ def test_a_splice_is_named(corpus_folder):
     assert line.startswith("frame 25: the timeline jumps by")
 
 
-def test_a_change_of_size_is_refused_with_the_frame(corpus_folder):
+def test_pictures_of_another_size_are_scaled_to_the_first_and_named(corpus_folder):
+    result = index("size_change", corpus_folder)
+    assert (result.info.video.width, result.info.video.height) == (160, 120)
+    assert len(result.frames) == 20
+    (line,) = result.repairs
+    assert line == "frames 10 to 19 are 320x240 yuv420p: scaled to the 160x120 yuv420p of the first frame"
+
+
+def test_pictures_of_another_size_are_decoded_as_the_index_saw_them(corpus_folder):
     path = make("size_change", corpus_folder)
-    with pytest.raises(
-        InputError, match="frame 10 is 320x240 yuv420p, the frames before it are 160x120"
-    ) as caught:
-        index("size_change", corpus_folder)
-    assert str(path) in str(caught.value)
+    result = index("size_change", corpus_folder)
+    with open_source(path, result.info, result.frames, linear=False) as source:
+        assert [frame.width for frame in source.frames(8, 20)] == [160] * 12
+        assert [frame.height for frame in source.frames(12, 14)] == [120] * 2
 
 
 def test_a_long_hold_is_no_damage(corpus_folder):
-    assert index("vfr_hole", corpus_folder).repairs == ()
+    assert index("vfr_hole", corpus_folder).losses == ()

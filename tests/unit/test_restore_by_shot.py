@@ -15,7 +15,7 @@ from vidsr.errors import ConfigError
 from vidsr.job.job import Stages
 from vidsr.restore.by_shot import ByShotRestorer, by_shot
 from vidsr.restore.protocol import RestorerFacts
-from vidsr.types import Carry, Prior, Shot, ShotSettings, Work
+from vidsr.types import Carry, LeadIn, Prior, Shot, ShotSettings, Work
 
 SHOTS = tuple(Shot(index=index, start=9 * index, stop=9 * index + 9) for index in range(4))
 
@@ -29,8 +29,8 @@ def stages(tmp_path: Path, asked: dict[int, ShotSettings], **overrides: object) 
     return build.build_stages(config.load(overrides=settings, environment={}))
 
 
-def facts(name: str, *, scale: int = 2, lead_in: int = 0) -> RestorerFacts:
-    return RestorerFacts(name=name, scale=scale, lead_in=lead_in, weights="none", make=SummingRestorer)
+def facts(name: str, *, scale: int = 2) -> RestorerFacts:
+    return RestorerFacts(name=name, scale=scale, lead_in=LeadIn(), weights="none", make=SummingRestorer)
 
 
 def work(index: int, restorer: str | None, *, carry: Carry | None = None) -> Work:
@@ -114,7 +114,7 @@ def test_another_restorer_works_as_its_preset_says_at_the_scale_of_the_video(tmp
     asked = {2: ShotSettings(restorer="bicubic"), 3: ShotSettings(restorer="xpsr-s", guidance_scale=2.0)}
     made = stages(tmp_path, asked, scale=2, steps=4, strength=0.9, fusion=0.5)
     assert made.settings_of(2) == ShotSettings(strength=0.0, restorer="bicubic")
-    assert (made.shots[2].lead_in, made.shots[2].config["fusion"]) == (0, None)
+    assert (made.shots[2].lead_in, made.shots[2].config["fusion"]) == (LeadIn(), None)
     assert made.settings_of(3) == ShotSettings(strength=0.9, guidance_scale=2.0, restorer="xpsr-s")
     assert {made.shots[index].config["scale"] for index in asked} == {2}
     assert made.settings_of(0) == ShotSettings()
@@ -134,15 +134,15 @@ def test_strength_0_is_the_estimate_alone_whatever_is_set_for_the_video(
 ) -> None:
     shot = stages(tmp_path, {1: ShotSettings(strength=0.0)}, **overrides).shots[1]
     assert shot.settings == ShotSettings(strength=0.0, guidance_scale=1.0, restorer="xpsr-s")
-    assert (shot.config["steps"], shot.lead_in) == (0, 0)
+    assert (shot.config["steps"], shot.lead_in) == (0, LeadIn())
 
 
 def test_a_shot_is_diffused_where_the_video_is_not(tmp_path: Path) -> None:
     made = stages(
         tmp_path, {1: ShotSettings(strength=0.5)}, strength=0.0, scale=4, device="cpu", dtype="float32"
     )
-    assert made.restorer.lead_in == 0
-    assert made.shots[1].lead_in > 0
+    assert made.restorer.lead_in == LeadIn()
+    assert made.shots[1].lead_in.frames > 0
     noise = np.random.default_rng(0).integers(16, 236, (16, 24), dtype=np.uint8)
     restorer = made.restorer.make()
     works = [

@@ -3,7 +3,8 @@
 With small real networks, or with ones whose answer is known.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from fractions import Fraction
 from typing import Any
@@ -15,16 +16,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from tests.fakes import FakeSink
 from tests.tiny_xpsr import networks
 from vidsr.errors import MemoryExhaustedError
+from vidsr.job.parts import parts_of
+from vidsr.job.schedule import PartWork, restore_parts
 from vidsr.models.xpsr.autoencoder import FACTOR, Posterior
 from vidsr.models.xpsr.controlnet import ControlOutput, Embedded
 from vidsr.restore.xpsr.ladder import ladder
 from vidsr.restore.xpsr.networks import Networks
-from vidsr.restore.xpsr.restorer import XpsrRestorer
+from vidsr.restore.xpsr.restorer import LEAD_IN, XpsrRestorer
 from vidsr.restore.xpsr.settings import XpsrSettings
 from vidsr.restore.xpsr.warm import XpsrCarry
-from vidsr.types import Carry, Colour, Done, Frame, Prior, ShotSettings, Work
+from vidsr.types import Carry, Colour, Done, Frame, LeadIn, Prior, Shot, ShotSettings, Work
 
 TINY = networks()
 SMALL: dict[str, Any] = {"process_size": 64, "steps": 4, "strength": 0.5}
@@ -403,3 +407,50 @@ def test_each_rung_of_the_ladder_is_told_once_with_the_frames_it_was_taken_for()
     assert len(unet.batches) >= 30
     assert later.notes == ("frame 8: out of memory, went on with batches of 2, tiles of 64 pixels",)
     assert restorer.step([work(0, 9, later.carry)])[0].notes == ()
+
+
+class Moving:
+    """A source whose picture moves by two pixels a frame: by a latent, enlarged four times."""
+
+    def frames(self, start: int, stop: int) -> Iterator[Frame]:
+        return (frame(index, texture(1, shift=2 * index)) for index in range(start, stop))
+
+    def close(self) -> None:
+        pass
+
+
+def changes_along_the_motion(lead_in: LeadIn) -> NDArray[np.float64]:
+    """Restore two parts of eight and six frames; return E_warp of each frame against the one before, [13]."""
+    sinks: dict[int, FakeSink] = {}
+    settings = XpsrSettings.recommended(process_size=64, steps=6, strength=0.34, tile=64)
+    restore_parts(
+        parts_of([Shot(index=0, start=0, stop=14)], part_frames=8, lead_in=lead_in),
+        work=PartWork(
+            open_source=Moving,
+            open_sink=lambda part: sinks.setdefault(part.index, FakeSink(part)),
+            finish=lambda part, tally: None,
+            prior_of=lambda part: Prior(high_level="a cat", low_level="blur"),
+            settings_of=lambda part: ShotSettings(),
+            seed=1,
+        ),
+        restorer=XpsrRestorer(lambda: TINY, settings),
+        batch_parts=2,
+        on_frames=lambda count: None,
+        on_part=lambda part: None,
+        on_note=lambda note: None,
+    )
+    made = [picture(Done(frame=one, carry=None)) for index in sorted(sinks) for one in sinks[index].frames]
+    return np.array(
+        [
+            ((after[:, :, FACTOR:] - before[:, :, :-FACTOR]) ** 2).mean()
+            for before, after in itertools.pairwise(made)
+        ]
+    )
+
+
+def test_where_two_parts_meet_the_texture_changes_no_more_than_inside_of_them() -> None:
+    dropped, faded = changes_along_the_motion(LeadIn(frames=2)), changes_along_the_motion(LEAD_IN)
+    # Frame 7 is the last of the first part. The first change is from a cold frame to a warm one.
+    inside = np.delete(dropped, [0, 7]).mean()
+    assert dropped[7] > 5 * inside
+    assert faded[8 - LEAD_IN.fade - 1 : 8].max() < 1.5 * inside

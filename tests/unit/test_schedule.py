@@ -9,10 +9,11 @@ from tests.fakes import FakeSink, FakeSource, SummingRestorer
 from vidsr.errors import DiskFullError, PartError
 from vidsr.job.parts import parts_of
 from vidsr.job.schedule import PartWork, Tally, restore_parts
-from vidsr.types import Done, Part, Prior, Shot, ShotSettings, Work
+from vidsr.types import Done, LeadIn, Part, Prior, Shot, ShotSettings, Work
 
 SHOTS = [Shot(index=0, start=0, stop=23), Shot(index=1, start=23, stop=24), Shot(index=2, start=24, stop=60)]
-PARTS = parts_of(SHOTS, part_frames=8, lead_in=2)
+PARTS = parts_of(SHOTS, part_frames=8, lead_in=LeadIn(frames=2))
+FADED = parts_of(SHOTS, part_frames=8, lead_in=LeadIn(frames=3, fade=2))
 
 
 class Desk:
@@ -78,15 +79,40 @@ def test_every_frame_is_delivered_once_and_in_order() -> None:
     assert desk.num_frames == 60
 
 
+@pytest.mark.parametrize("parts", [PARTS, FADED], ids=["dropped", "faded"])
 @pytest.mark.parametrize("batch_parts", [2, 4, 100])
-def test_the_result_does_not_depend_on_the_batch(batch_parts: int) -> None:
-    assert Desk().run(list(PARTS), batch_parts=batch_parts) == Desk().run(list(PARTS), batch_parts=1)
+def test_the_result_does_not_depend_on_the_batch(batch_parts: int, parts: tuple[Part, ...]) -> None:
+    assert Desk().run(list(parts), batch_parts=batch_parts) == Desk().run(list(parts), batch_parts=1)
 
 
-def test_the_result_does_not_depend_on_the_order_or_on_the_company_of_parts() -> None:
-    whole = Desk().run(list(PARTS), batch_parts=1)
-    alone = [Desk().run([part], batch_parts=1) for part in reversed(PARTS)]
+@pytest.mark.parametrize("parts", [PARTS, FADED], ids=["dropped", "faded"])
+def test_the_result_does_not_depend_on_the_order_or_on_the_company_of_parts(parts: tuple[Part, ...]) -> None:
+    whole = Desk().run(list(parts), batch_parts=1)
+    alone = [Desk().run([part], batch_parts=1) for part in reversed(parts)]
     assert sorted(itertools.chain(*alone)) == whole
+
+
+def test_the_lead_in_of_the_next_part_is_faded_into_the_end_of_a_part() -> None:
+    plain = parts_of(SHOTS, part_frames=8, lead_in=LeadIn(frames=3))
+    before, after = (dict(Desk().run(list(parts), batch_parts=2)) for parts in (plain, FADED))
+    changed = set()
+    for part in plain:
+        if part.lead_in == part.start:
+            continue
+        # What a part makes of its lead-in, were those its own frames.
+        following = dict(Desk().run([replace(part, start=part.lead_in)], batch_parts=1))
+        for index, share in ((part.start - 2, 1 / 3), (part.start - 1, 2 / 3)):
+            assert after[index][0] == round((1 - share) * before[index][0] + share * following[index][0])
+            changed.add(index)
+    assert {index for index in before if before[index] != after[index]} == changed
+
+
+def test_the_steps_of_a_fade_are_counted_where_they_are_taken() -> None:
+    desk = Desk()
+    desk.run(list(FADED), batch_parts=1)
+    # Of the last three frames the first is where the next part begins: two steps for that, one for its own.
+    assert dict(desk.finished[0].steps_per_frame) == {2: 1 + 2, 1: 4, 3: 1}
+    assert dict(desk.finished[2].steps_per_frame) == {1: 7}
 
 
 def test_side_by_side_parts_share_a_step() -> None:

@@ -8,10 +8,11 @@ from typing import Any
 from vidsr.caption.protocol import Captioner
 from vidsr.errors import EXIT_DONE, EXIT_PARTIAL
 from vidsr.media.encode import EncodeSettings
+from vidsr.media.filters import Deinterlace
 from vidsr.media.limits import Limits
 from vidsr.restore.protocol import RestorerFacts
 from vidsr.shots import ShotDetector
-from vidsr.types import ShotSettings
+from vidsr.types import LeadIn, ShotSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,8 @@ class Job:
     work_dir: Path | None = None
     """Where finished parts are kept; None: OUTPUT.vidsr beside the output."""
     overwrite: bool = False
+    strict: bool = False
+    """Refuse a damaged input instead of restoring what is left of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,7 @@ class ShotStage:
     """As it was asked for."""
     settings: ShotSettings
     """What the restorer is told: with everything decided."""
-    lead_in: int
+    lead_in: LeadIn
     weights: str
     """Both of its restorer; see RestorerFacts."""
     config: dict[str, Any]
@@ -58,6 +61,7 @@ class Stages:
     encode: EncodeSettings
     limits: Limits = field(default_factory=Limits)
     """What the input may ask of this machine."""
+    deinterlace: Deinterlace = "auto"
     shots: Mapping[int, ShotStage] = field(default_factory=dict)
     """By the index of the shot; without those that are restored as the configuration says."""
 

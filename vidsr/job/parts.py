@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from vidsr.types import Part, Shot
+from vidsr.types import Fade, LeadIn, Part, Shot
 
 
 def parts_of(
-    shots: Sequence[Shot], *, part_frames: int, lead_in: int, lead_ins: Mapping[int, int] | None = None
+    shots: Sequence[Shot], *, part_frames: int, lead_in: LeadIn, lead_ins: Mapping[int, LeadIn] | None = None
 ) -> tuple[Part, ...]:
     """Divide every shot into parts of `part_frames` frames, counted from the shot's own start.
 
@@ -17,7 +17,7 @@ def parts_of(
     Args:
         shots: in order, tiling the video.
         part_frames: length of a part, at least 1.
-        lead_in: frames restored and dropped before each part so that it starts warm; never across a cut.
+        lead_in: of each part; never across a cut.
         lead_ins: of the shots that have another one, by their index.
     """
     own = lead_ins or {}
@@ -27,18 +27,28 @@ def parts_of(
         for start in range(shot.start, shot.stop, part_frames)
     ]
     return tuple(
-        Part(
-            index=index,
-            shot_index=shot.index,
-            lead_in=max(shot.start, start - own.get(shot.index, lead_in)),
-            start=start,
-            stop=stop,
-        )
+        _part(index, shot, start, stop, lead_in=own.get(shot.index, lead_in))
         for index, (shot, start, stop) in enumerate(bounds)
     )
 
 
-def seed_of(part: Part, *, job_seed: int) -> int:
-    """Return the part's own seed, [0, 2**63): a function of the job's seed and its first frame alone."""
-    digest = hashlib.sha256(f"{job_seed}:{part.lead_in}".encode()).digest()
+def seed_of(lead_in: int, *, job_seed: int) -> int:
+    """Return the seed, [0, 2**63), of the part whose lead-in begins with frame `lead_in`."""
+    digest = hashlib.sha256(f"{job_seed}:{lead_in}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+def _part(index: int, shot: Shot, start: int, stop: int, *, lead_in: LeadIn) -> Part:
+    fade = None
+    if lead_in.fade and stop < shot.stop:
+        fade = Fade(
+            lead_in=max(shot.start, stop - lead_in.frames), start=max(start, stop - lead_in.fade), stop=stop
+        )
+    return Part(
+        index=index,
+        shot_index=shot.index,
+        lead_in=max(shot.start, start - lead_in.frames),
+        start=start,
+        stop=stop,
+        fade=fade,
+    )

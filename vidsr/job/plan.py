@@ -1,12 +1,16 @@
 """Makes the plan: the one decision about everything, before a frame is restored."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from vidsr.errors import DamagedInputError
 from vidsr.files import sha256_of
 from vidsr.job.job import Stages
 from vidsr.media.container import decide_output
+from vidsr.media.filters import decide_filters
 from vidsr.media.index import Thumbnail, build_index
+from vidsr.media.intermediate import make_intermediate
 from vidsr.media.versions import media_versions
 from vidsr.types import InputIdentity, MediaInfo, Plan
 from vidsr.version import __version__
@@ -22,12 +26,24 @@ def versions() -> dict[str, str]:
     return {"vidsr": __version__, **media_versions()}
 
 
+def refuse_damaged(plan: Plan) -> None:
+    """Refuse a plan whose source has lost something.
+
+    Raises:
+        DamagedInputError: naming all that is lost.
+    """
+    if plan.is_damaged:
+        msg = f"{plan.input.path}: damaged: {'; '.join(plan.losses)}; without --strict the rest is restored"
+        raise DamagedInputError(msg)
+
+
 def make_plan(
     *,
     identity: InputIdentity,
     info: MediaInfo,
     output_suffix: str | None,
     stages: Stages,
+    filtered_path: Path,
     on_progress: Callable[[int], None],
 ) -> Plan:
     """Decode the input once and decide everything about the job.
@@ -37,6 +53,7 @@ def make_plan(
         info: what its header says.
         output_suffix: ending that the user asked for, None for the source's own kind of container.
         stages: what will do the work.
+        filtered_path: where the pictures go if they are filtered before they are restored.
         on_progress: called with the number of frames seen, now and then.
 
     Raises:
@@ -49,27 +66,37 @@ def make_plan(
         if index % 64 == 0:
             on_progress(index)
 
-    index = build_index(Path(identity.path), info, on_frame=look)
-    shots = detector.shots(len(index.frames))
+    source = Path(identity.path)
+    index = build_index(source, info, on_frame=look)
+    found, frames, filtered = index.info, index.frames, None
+    filters = decide_filters(index.scan, found.video, deinterlace=stages.deinterlace)
+    if filters.is_needed:
+        filtered = make_intermediate(source, index, filters, output=filtered_path, on_frame=look)
+        found, frames = replace(found, video=filtered.video), filtered.frames
+    shots = detector.shots(len(frames))
     decision = decide_output(
-        index.info,
-        frames=index.frames,
+        found,
+        frames=frames,
+        splices=index.splices,
         suffix=output_suffix,
         codec=stages.encode.codec,
         scale=stages.restorer.scale,
     )
     return Plan(
         input=identity,
-        info=index.info,
-        frames=index.frames,
+        info=found,
+        frames=frames,
         shots=shots,
         streams=decision.streams,
         output=decision.output,
         config=stages.config,
         weights=stages.restorer.weights,
         seed=stages.seed,
-        versions=versions(),
+        versions=versions() | ({} if filtered is None else {"ffmpeg": filtered.ffmpeg_version}),
         decode_errors=index.decode_errors,
+        losses=index.losses,
+        splices=index.splices,
         repairs=index.repairs,
-        warnings=decision.warnings,
+        warnings=(*filters.reasons, *decision.warnings),
+        filtered=None if filtered is None else filtered.file,
     )

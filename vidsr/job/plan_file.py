@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vidsr.errors import InputError
 from vidsr.files import write_whole
-from vidsr.types import FrameTable, InputIdentity, MediaInfo, OutputPlan, Plan, Shot, StreamPlan
+from vidsr.types import FrameTable, InputIdentity, MediaInfo, OutputPlan, Plan, Shot, Splice, StreamPlan
 
 FORMAT_VERSION = 1
 """Raised when a reader of the old format would misread the new one."""
@@ -24,8 +24,10 @@ _VALUES: dict[str, TypeAdapter[Any]] = {
     "shots": TypeAdapter(tuple[Shot, ...]),
     "streams": TypeAdapter(tuple[StreamPlan, ...]),
     "output": TypeAdapter(OutputPlan),
+    "filtered": TypeAdapter(MediaInfo | None),
+    "splices": TypeAdapter(tuple[Splice, ...]),
 }
-_PLAIN = ("config", "weights", "seed", "versions", "decode_errors", "repairs", "warnings")
+_PLAIN = ("config", "weights", "seed", "versions", "decode_errors", "losses", "repairs", "warnings")
 
 
 def to_json(plan: Plan) -> str:

@@ -1,5 +1,7 @@
 """One job from input to verified output: plan, describe, restore, publish."""
 
+import contextlib
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -13,14 +15,14 @@ from vidsr.job import plan_file
 from vidsr.job.describe import Described, describe_shots, keep_priors, recall_shots
 from vidsr.job.job import Job, Report, Stages
 from vidsr.job.parts import parts_of
-from vidsr.job.plan import identify, make_plan, versions
+from vidsr.job.plan import identify, make_plan, refuse_damaged, versions
 from vidsr.job.publish import check_output, default_output, publish
 from vidsr.job.schedule import PartWork, Tally, restore_parts
 from vidsr.job.work_folder import PartRecord, WorkFolder, content_key, job_key
 from vidsr.media.admit import admit
 from vidsr.media.container import suffix_for
-from vidsr.media.decode import open_source
 from vidsr.media.encode import SegmentWriter
+from vidsr.media.intermediate import open_picture, picture_file
 from vidsr.media.probe import probe
 from vidsr.media.sample import open_sampler
 from vidsr.types import InputIdentity, MediaInfo, Part, Plan, Prior, Shot
@@ -57,10 +59,9 @@ def run(job: Job, stages: Stages, *, on_event: events.Listener = events.ignore) 
 
 
 def plan_only(job: Job, stages: Stages, *, on_event: events.Listener = events.ignore) -> Plan:
-    """Return the plan of a job without writing anything."""
-    admit(job.input, stages.limits)
-    info = probe(job.input)
-    return _make_plan(job, stages, info, identify(job.input), on_event)
+    """Return the plan of a job without writing anything that stays."""
+    with _planned_aside(job, stages, on_event) as (plan, _):
+        return plan
 
 
 def caption_only(
@@ -68,10 +69,21 @@ def caption_only(
 ) -> tuple[Sequence[Shot], Sequence[Prior]]:
     """Return the shots of a video and the prior of each without writing anything."""
     try:
-        plan = plan_only(job, stages, on_event=on_event)
-        return plan.shots, tuple(item.prior for item in _caption_all(plan, job.input, stages, on_event))
+        with _planned_aside(job, stages, on_event) as (plan, filtered):
+            path, info = picture_file(plan, job.input, filtered=filtered)
+            described = _caption_all(plan, path, info, stages, on_event)
+            return plan.shots, tuple(item.prior for item in described)
     finally:
         on_event(events.Ended())
+
+
+@contextlib.contextmanager
+def _planned_aside(job: Job, stages: Stages, on_event: events.Listener) -> Iterator[tuple[Plan, Path]]:
+    """Plan a job that is not run: what the pictures may have to be filtered into is gone at the end."""
+    admit(job.input, stages.limits)
+    with tempfile.TemporaryDirectory(prefix="vidsr-") as folder:
+        filtered = Path(folder) / "filtered.mkv"
+        yield _make_plan(job, stages, probe(job.input), identify(job.input), filtered, on_event), filtered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,14 +111,21 @@ def _prepare(job: Job, stages: Stages, on_event: events.Listener) -> _Prepared:
             versions=versions(),
         ),
     )
-    is_plan_reused = folder.plan_path.is_file()
-    if is_plan_reused:
-        plan = plan_file.read(folder.plan_path)
-    else:
-        plan = _make_plan(job, stages, info, identity, on_event)
+    plan = _kept_plan(folder)
+    is_plan_reused = plan is not None
+    if plan is not None and job.strict:
+        refuse_damaged(plan)
+    if plan is None:
+        try:
+            plan = _make_plan(job, stages, info, identity, folder.filtered_path, on_event)
+        except BaseException:
+            # Without a plan what is there already is of no use to the next run.
+            if folder.root.exists():
+                folder.remove()
+            raise
         folder.create()
         plan_file.write(folder.plan_path, plan)
-    for warning in (*plan.warnings, *plan.repairs):
+    for warning in (*plan.losses, *plan.warnings, *plan.repairs):
         on_event(events.Warned(message=warning))
     parts = parts_of(
         plan.shots,
@@ -119,16 +138,33 @@ def _prepare(job: Job, stages: Stages, on_event: events.Listener) -> _Prepared:
     )
 
 
+def _kept_plan(folder: WorkFolder) -> Plan | None:
+    """Return the plan of an earlier run, if the pictures that it may speak of are still there."""
+    if not folder.plan_path.is_file():
+        return None
+    plan = plan_file.read(folder.plan_path)
+    return plan if plan.filtered is None or folder.filtered_path.is_file() else None
+
+
 def _make_plan(
-    job: Job, stages: Stages, info: MediaInfo, identity: InputIdentity, on_event: events.Listener
+    job: Job,
+    stages: Stages,
+    info: MediaInfo,
+    identity: InputIdentity,
+    filtered_path: Path,
+    on_event: events.Listener,
 ) -> Plan:
-    return make_plan(
+    plan = make_plan(
         identity=identity,
         info=info,
         output_suffix=job.output.suffix if job.output else None,
         stages=stages,
+        filtered_path=filtered_path,
         on_progress=lambda num_frames: on_event(events.Indexing(num_frames=num_frames)),
     )
+    if job.strict:
+        refuse_damaged(plan)
+    return plan
 
 
 def _describe(
@@ -141,7 +177,8 @@ def _describe(
         priors = read_priors(path, plan.shots)
         described = recall_shots(plan.shots, priors, captioner=stages.captioner)
     else:
-        described = list(_caption_all(plan, prepared.source, stages, on_event))
+        where = picture_file(plan, prepared.source, filtered=prepared.folder.filtered_path)
+        described = list(_caption_all(plan, *where, stages, on_event))
         priors = tuple(item.prior for item in described)
         write_priors(path, plan.shots, priors, stages.asked)
     found = [item.warning for item in described]
@@ -153,12 +190,14 @@ def _describe(
     return priors, warnings
 
 
-def _caption_all(plan: Plan, source: Path, stages: Stages, on_event: events.Listener) -> Iterator[Described]:
+def _caption_all(
+    plan: Plan, path: Path, info: MediaInfo, stages: Stages, on_event: events.Listener
+) -> Iterator[Described]:
     captioner = stages.captioner
     if isinstance(captioner, InformedCaptioner):
         captioner.check(plan.shots)
     try:
-        with open_sampler(source, plan.info, plan.frames) as sampler:
+        with open_sampler(path, info, plan.frames) as sampler:
             for item in describe_shots(
                 plan.shots, captioner=captioner, sample=sampler.pictures, stand_in=stages.stand_in
             ):
@@ -245,7 +284,7 @@ def _restore_missing(
         on_event(events.PartFinished(part_index=part.index, num_frames=part.stop - part.start))
 
     work = PartWork(
-        open_source=lambda: open_source(prepared.source, plan.info, plan.frames, linear=plan.is_damaged),
+        open_source=lambda: open_picture(plan, prepared.source, filtered=folder.filtered_path),
         open_sink=lambda part: SegmentWriter(
             folder.segment_path(part), settings=stages.encode, output=plan.output
         ),
@@ -287,6 +326,6 @@ def _report(prepared: _Prepared, restored: _Restored, warnings: Sequence[str], *
         num_parts_reused=restored.num_reused,
         seconds=seconds,
         is_partial=plan.is_damaged,
-        warnings=(*plan.warnings, *plan.repairs, *warnings, *restored.notes),
+        warnings=(*plan.losses, *plan.warnings, *plan.repairs, *warnings, *restored.notes),
         steps_per_frame=restored.steps_per_frame,
     )

@@ -20,6 +20,7 @@ from vidsr.job.channel import Cancelled, Channel
 from vidsr.job.parts import seed_of
 from vidsr.media.decode import VideoSource
 from vidsr.media.encode import VideoSink
+from vidsr.restore.blend import blend
 from vidsr.restore.protocol import Restorer
 from vidsr.types import Carry, Done, Frame, Part, Prior, ShotSettings, Work
 
@@ -36,7 +37,8 @@ class Tally:
     num_frames: int = 0
     """As the segment counted them."""
     steps_per_frame: Counter[int] = field(default_factory=Counter)
-    """How many frames took how many denoising steps; the lead-in does not count."""
+    """How many frames took how many denoising steps, at a part's end those for the next part's too; the
+    lead-in does not count."""
     notes: list[str] = field(default_factory=list)
     """What the restorer had to say, the lead-in included."""
 
@@ -105,15 +107,36 @@ class _Lane:
         self._crew = crew
         self._sink: Channel[Done] | None = None
         self._early_notes: tuple[str, ...] = ()
-        self.carry: Carry | None = None
+        self._carry: Carry | None = None
+        self._carry_of_next: Carry | None = None
 
     def next(self) -> tuple[Part, Frame] | None:
         return next(self._incoming, None)
 
-    def deliver(self, part: Part, done: Done) -> bool:
-        """Keep the carry and pass the rest on; return whether the frame belongs to the output."""
-        is_last = done.frame.index == part.stop - 1
-        self.carry = None if is_last else done.carry
+    def works(self, part: Part, frame: Frame, surroundings: PartWork) -> list[Work]:
+        """Return what is to be done for a frame: at a part's end also what the next part will make of it.
+
+        The next part does that again. So each part is a function of itself, whoever makes it and when.
+        """
+        own = Work(
+            part_index=part.index,
+            frame=frame,
+            prior=surroundings.prior_of(part),
+            carry=self._carry,
+            seed=seed_of(part.lead_in, job_seed=surroundings.seed),
+            settings=surroundings.settings_of(part),
+        )
+        if part.fade is None or frame.index < part.fade.lead_in:
+            return [own]
+        seed = seed_of(part.fade.lead_in, job_seed=surroundings.seed)
+        return [own, replace(own, part_index=part.index + 1, carry=self._carry_of_next, seed=seed)]
+
+    def deliver(self, part: Part, results: Sequence[Done]) -> bool:
+        """Keep the carries and pass the rest on; return whether the frame belongs to the output."""
+        is_last = results[0].frame.index == part.stop - 1
+        self._carry = None if is_last else results[0].carry
+        self._carry_of_next = None if is_last or len(results) == 1 else results[1].carry
+        done = _faded(part, results)
         notes = self._early_notes + done.notes
         is_lead_in = done.frame.index < part.start
         self._early_notes = notes if is_lead_in else ()
@@ -140,23 +163,29 @@ def _step(
     entries = [(lane, item) for lane in lanes if (item := lane.next()) is not None]
     if not entries:
         return []
-    batch = [
-        Work(
-            part_index=part.index,
-            frame=frame,
-            prior=work.prior_of(part),
-            carry=lane.carry,
-            seed=seed_of(part, job_seed=work.seed),
-            settings=work.settings_of(part),
-        )
-        for lane, (part, frame) in entries
-    ]
-    results = restorer.step(batch)
-    for note in dict.fromkeys(note for done in results for note in done.notes):
+    works = [lane.works(part, frame, work) for lane, (part, frame) in entries]
+    results = iter(restorer.step([one for of_lane in works for one in of_lane]))
+    by_lane = [[next(results) for _ in of_lane] for of_lane in works]
+    for note in dict.fromkeys(note for of_lane in by_lane for done in of_lane for note in done.notes):
         on_note(note)
-    delivered = [lane.deliver(part, done) for (lane, (part, _)), done in zip(entries, results, strict=True)]
+    delivered = [
+        lane.deliver(part, of_lane) for (lane, (part, _)), of_lane in zip(entries, by_lane, strict=True)
+    ]
     on_frames(sum(delivered))
     return [lane for lane, _ in entries]
+
+
+def _faded(part: Part, results: Sequence[Done]) -> Done:
+    """Return a frame of `part` with its share of what the next part makes of it."""
+    own = results[0]
+    if part.fade is None or len(results) == 1:
+        return own
+    return replace(
+        own,
+        frame=blend(own.frame, results[1].frame, share=part.fade.share(own.frame.index)),
+        steps=own.steps + results[1].steps,
+        notes=tuple(dict.fromkeys(own.notes + results[1].notes)),
+    )
 
 
 class _Crew:

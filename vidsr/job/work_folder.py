@@ -1,6 +1,7 @@
 """The work folder: a plan, priors, and finished parts with a record beside each.
 
     WORK_DIR/<key>/
+        filtered.mkv        the pictures, where they were filtered before the plan was made
         plan.json
         priors.yaml
         parts/00012.mkv     an encoded part
@@ -84,6 +85,11 @@ class WorkFolder:
     def plan_path(self) -> Path:
         """The plan; there as soon as planning is done."""
         return self.root / "plan.json"
+
+    @property
+    def filtered_path(self) -> Path:
+        """The pictures to restore, where those of the input had to be filtered; there before the plan is."""
+        return self.root / "filtered.mkv"
 
     @property
     def priors_path(self) -> Path:

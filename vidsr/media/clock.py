@@ -31,6 +31,8 @@ class Sanitised:
     """Ticks until the next frame, at least 1. [n]"""
     repairs: tuple[str, ...]
     """One line for each thing that was mended."""
+    splices: tuple[tuple[int, int], ...] = ()
+    """(frame, ticks): from this frame on the source's times were moved by so many ticks in all."""
 
 
 def rescale(pts: int, source: Fraction, target: Fraction) -> int:
@@ -64,8 +66,9 @@ def sanitise(
         raise ValueError(msg)
     pts = np.array(source_pts, dtype=np.int64)
     repairs: list[str] = []
+    splices: list[tuple[int, int]] = []
     if len(pts) and not _is_sound(pts, jump_ticks):
-        _rebase_restarts(pts, duration_hint, jump_ticks, repairs)
+        splices = _rebase_restarts(pts, duration_hint, jump_ticks, repairs)
         wrong = _wrong_times(pts)
         _rebuild(pts, wrong, duration_hint)
         _push_apart(pts, wrong)
@@ -73,7 +76,10 @@ def sanitise(
     last = max(1, last_duration or round(duration_hint))
     durations = np.append(np.diff(pts), [last] * min(1, len(pts)))
     return Sanitised(
-        pts=pts, durations=np.minimum(durations, INT32_MAX).astype(np.int32), repairs=tuple(_capped(repairs))
+        pts=pts,
+        durations=np.minimum(durations, INT32_MAX).astype(np.int32),
+        repairs=tuple(capped(repairs)),
+        splices=tuple(splices),
     )
 
 
@@ -108,8 +114,13 @@ def _is_sound(pts: NDArray[np.int64], jump_ticks: int | None) -> bool:
 
 def _rebase_restarts(
     pts: NDArray[np.int64], duration_hint: Fraction, jump_ticks: int | None, repairs: list[str]
-) -> None:
-    """Move every part of the timeline that starts anew so that it follows the part before. In place."""
+) -> list[tuple[int, int]]:
+    """Move every part of the timeline that starts anew so that it follows the part before. In place.
+
+    Returns:
+        The first frame of each such part, and the ticks that it was moved by.
+    """
+    splices: list[tuple[int, int]] = []
     known = np.flatnonzero(pts != NO_PTS)
     for position in range(1, len(known)):
         index, before = int(known[position]), int(known[position - 1])
@@ -126,7 +137,9 @@ def _rebase_restarts(
             continue
         shift = round(duration_hint * (index - before)) - step
         pts[known[position:]] += shift
+        splices.append((index, shift + (splices[-1][1] if splices else 0)))
         repairs.append(f"frame {index}: the timeline jumps by {step} ticks; the rest is moved by {shift}")
+    return splices
 
 
 def _wrong_times(pts: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -204,7 +217,8 @@ def _lines(source: NDArray[np.int64], wrong: NDArray[np.bool_]) -> list[str]:
     return lines
 
 
-def _capped(lines: list[str]) -> list[str]:
+def capped(lines: list[str]) -> list[str]:
+    """Return the first `MAX_REPAIR_LINES` lines, and how many there are more."""
     if len(lines) <= MAX_REPAIR_LINES:
         return lines
     return [*lines[:MAX_REPAIR_LINES], f"and {len(lines) - MAX_REPAIR_LINES} repairs more"]

@@ -20,11 +20,11 @@ from vidsr.media.copies import (
     is_cover,
     is_timecode_track,
     language_of,
-    packets_of,
     payload_of,
     ticks_of,
     title_of,
 )
+from vidsr.media.packets import SourceClock, packets_of
 from vidsr.media.trial import Held
 from vidsr.types import StreamPlan
 
@@ -131,14 +131,20 @@ class Packets:
 
 
 def compare_packets(
-    pairs: list[Pair], source: InputContainer, output: InputContainer, *, offset: Fraction, muxer: str
+    pairs: list[Pair],
+    source: InputContainer,
+    output: InputContainer,
+    *,
+    clock: SourceClock,
+    offset: Fraction,
+    muxer: str,
 ) -> Iterator[Difference]:
     """Yield the differences in number, payload and time of the copied streams' packets."""
     copied = {pair.source.index: pair for pair in pairs if pair.output is not None and not pair.is_restored}
     copied = {index: pair for index, pair in copied.items() if pair.source.type != "attachment"}
     if not copied:
         return
-    expected = _expected(copied, source, offset=offset, muxer=muxer)
+    expected = _expected(copied, source, clock=clock, offset=offset, muxer=muxer)
     found = _found({cast(Stream, pair.output).index: index for index, pair in copied.items()}, output)
     for index, pair in copied.items():
         yield from _compare(pair, expected[index], found[index])
@@ -170,14 +176,19 @@ def describe(stream: Stream) -> str:
 
 
 def _expected(
-    copied: Mapping[int, Pair], source: InputContainer, *, offset: Fraction, muxer: str
+    copied: Mapping[int, Pair],
+    source: InputContainer,
+    *,
+    clock: SourceClock,
+    offset: Fraction,
+    muxer: str,
 ) -> dict[int, Packets]:
     packets = {index: _none_yet(pair.source) for index, pair in copied.items()}
     places = {
         index: Placement.of(pair.source, tick=_tick(pair.output), offset=offset, muxer=muxer)
         for index, pair in copied.items()
     }
-    for packet in packets_of(source, [pair.source for pair in copied.values()]):
+    for packet in packets_of(source, [pair.source for pair in copied.values()], clock=clock):
         stream = source.streams[packet.stream_index]
         place = places[packet.stream_index].place(packet)
         if place is not None:

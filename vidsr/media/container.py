@@ -4,33 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
-from av.container import InputContainer
-from av.stream import Disposition, Stream
 
 from vidsr.errors import ConfigError, UsageError
 from vidsr.media.codecs import CodecFacts, resolve_codec
 from vidsr.media.colour import output_pix_fmt, resolved_colour
-from vidsr.media.copies import (
-    MP4_FAMILY,
-    Head,
-    heads_of,
-    is_chapter_track,
-    is_timecode_track,
-    open_for_copying,
-)
 from vidsr.media.frames import FormatFacts, format_facts
-from vidsr.media.trial import Held, takes_codec, try_stream
+from vidsr.media.streams import plan_streams
+from vidsr.media.trial import takes_codec
 from vidsr.types import (
-    NO_PTS,
     UNSPECIFIED,
     Colour,
     FrameTable,
     MediaInfo,
     OutputPlan,
-    StreamInfo,
+    Splice,
     StreamPlan,
     VideoInfo,
 )
@@ -45,10 +32,6 @@ DEFAULT_RATE = Fraction(25)
 """Of a single picture."""
 SLOWEST, FASTEST = Fraction(1), Fraction(240)
 """Frames per second that every encoder accepts."""
-
-
-SPLICE_SECONDS = 1.0
-"""A time that was mended by more was on another clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +51,20 @@ def suffix_for(info: MediaInfo, *, codec: str) -> str:
 
 
 def decide_output(
-    info: MediaInfo, *, frames: FrameTable, suffix: str | None, codec: str, scale: int
+    info: MediaInfo,
+    *,
+    frames: FrameTable,
+    splices: Sequence[Splice] = (),
+    suffix: str | None,
+    codec: str,
+    scale: int,
 ) -> Decision:
     """Decide container, streams, picture format and time offset of the output.
 
     Args:
         info: of the source, whose file is read: containers are asked what they hold of its streams.
         frames: its frame table.
+        splices: where its clock starts anew.
         suffix: ending that the user asked for, None for the source's own kind of container.
         codec: name of a codec as users write it.
         scale: output size over input size.
@@ -85,54 +75,9 @@ def decide_output(
     """
     facts = resolve_codec(codec)
     muxer, warnings = _choose_muxer(info, suffix, facts)
-    streams, offset, lost = plan_streams(info, frames=frames, muxer=muxer)
+    streams, offset, lost = plan_streams(info, frames=frames, splices=splices, muxer=muxer)
     picture, losses = _plan_picture(info, facts, frames=frames, muxer=muxer, scale=scale, offset=offset)
-    warnings += _splice_lost(info, frames, streams)
     return Decision(output=picture, streams=streams, warnings=(*warnings, *lost, *losses))
-
-
-def plan_streams(
-    info: MediaInfo, *, frames: FrameTable, muxer: str
-) -> tuple[tuple[StreamPlan, ...], Fraction, tuple[str, ...]]:
-    """Return what happens to each stream of the source, the offset of all, and what is lost.
-
-    The offset, in seconds, is the smallest that puts the video at or after zero and every other stream where
-    the container can hold it.
-    """
-    heads = heads_of(Path(info.path), muxer=muxer)
-    plans: list[StreamPlan] = []
-    warnings: list[str] = []
-    offset = max(Fraction(0), -int(frames.pts[0]) * info.video.time_base)
-    with open_for_copying(Path(info.path)) as file:
-        for entry, stream in zip(info.streams, file.streams, strict=True):
-            head = heads.get(stream.index)
-            if stream.index == info.video.stream_index:
-                plans.append(_plan(entry, "restore"))
-                continue
-            reason = _rewritten(stream, file)
-            if reason:
-                plans.append(_plan(entry, "drop", reason))
-                continue
-            held = try_stream(stream, None if head is None else head.packet, muxer=muxer)
-            if held.refusal:
-                plans.append(_plan(entry, "drop", held.refusal))
-                warnings.append(f"{_name(entry)} is left out: {held.refusal}{_advice(muxer)}")
-                continue
-            plans.append(_plan(entry, "copy"))
-            offset = max(offset, _offset_for(head, held, muxer=muxer))
-            warnings += _tags_lost(entry, stream, held, muxer=muxer)
-            if head is not None and head.is_trimmed:
-                warnings.append(_trimmed(entry, muxer=muxer))
-    return tuple(plans), offset, tuple(warnings)
-
-
-def _splice_lost(info: MediaInfo, frames: FrameTable, streams: Sequence[StreamPlan]) -> list[str]:
-    """Return a warning if the video was moved to another clock and the copied streams were not."""
-    has_time = frames.source_pts != NO_PTS
-    moved = np.abs(frames.pts - frames.source_pts)[has_time] * float(info.video.time_base)
-    if not len(moved) or moved.max() < SPLICE_SECONDS or all(plan.action != "copy" for plan in streams):
-        return []
-    return ["the source's clock jumps: the video was put on one clock, the other streams keep theirs"]
 
 
 def container_family(info: MediaInfo) -> str:
@@ -164,61 +109,6 @@ def _choose_muxer(info: MediaInfo, suffix: str | None, facts: CodecFacts) -> tup
     muxer = next((name for name in candidates if takes_codec(name, facts.encoder)), "matroska")
     changed = [] if muxer == own else [f"the output is {muxer}: {own} cannot hold {facts.name}"]
     return muxer, changed
-
-
-def _rewritten(stream: Stream, file: InputContainer) -> str:
-    """Return why `stream` needs no copy, as what it holds is written anew. Empty where it does."""
-    if is_chapter_track(stream):
-        return "it repeats the chapters, which are copied"
-    if is_timecode_track(stream) and any("timecode" in video.metadata for video in file.streams.video):
-        return "the timecode is kept as a tag of the video stream"
-    return ""
-
-
-def _plan(entry: StreamInfo, action: Literal["restore", "copy", "drop"], reason: str = "") -> StreamPlan:
-    return StreamPlan(
-        source_index=entry.index, kind=entry.kind, codec=entry.codec, action=action, reason=reason
-    )
-
-
-def _offset_for(head: Head | None, held: Held, *, muxer: str) -> Fraction:
-    """Return the seconds by which a stream must be moved for the container to hold its first packet."""
-    packet = None if head is None else head.packet
-    if packet is None or packet.pts is None:
-        return Fraction(0)
-    earliest = held.earliest
-    if muxer in MP4_FAMILY:
-        # An edit list hides what lies below zero: right for an encoder's priming, wrong for sound.
-        is_silent = packet.is_discard or packet.has_sidedata("skip_samples")
-        earliest = None if is_silent else Fraction(0)
-    return Fraction(0) if earliest is None else earliest - packet.pts * packet.time_base
-
-
-def _tags_lost(entry: StreamInfo, stream: Stream, held: Held, *, muxer: str) -> list[str]:
-    lost = Disposition(int(stream.disposition) & ~held.dispositions)
-    names = [flag.name for flag in Disposition if flag & lost and flag.name]
-    things = [f"flag {name}" for name in names]
-    if not held.has_language:
-        things.append(f"language {entry.language}")
-    if not held.has_title:
-        things.append(f"title {entry.title!r}")
-    if not things:
-        return []
-    return [f"{_name(entry)} loses its {' and '.join(things)} in {muxer}{_advice(muxer)}"]
-
-
-def _trimmed(entry: StreamInfo, *, muxer: str) -> str:
-    hidden = "what the source's edit list hides before its start"
-    return f"{_name(entry)} is copied without {hidden}: {muxer} has no edit lists"
-
-
-def _name(entry: StreamInfo) -> str:
-    language = f", {entry.language}" if entry.language else ""
-    return f"stream {entry.index} ({entry.kind} {entry.codec}{language})"
-
-
-def _advice(muxer: str) -> str:
-    return "" if muxer == "matroska" else "; name the output .mkv to keep it"
 
 
 def _plan_picture(

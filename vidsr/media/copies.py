@@ -4,7 +4,7 @@ The muxer and the check of its work both ask here what a packet's time should be
 as they should, the answer is the source's own time plus the one offset.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from vidsr.media.clock import rescale
 from vidsr.media.limits import open_options
+from vidsr.media.packets import STEADY, SourceClock, packets_of
 
 MATROSKA_FAMILY = frozenset({"matroska", "webm"})
 MP4_FAMILY = frozenset({"mp4", "mov"})
@@ -45,24 +46,6 @@ def open_for_copying(path: Path) -> InputContainer:
     return av.open(f"file:{path}", metadata_errors="surrogateescape", options=dict(open_options()))
 
 
-def packets_of(file: InputContainer, streams: Sequence[Stream]) -> Iterator["Packet[Any]"]:
-    """Yield the packets of `streams` in the file's order, flushing ones left out.
-
-    A file that cannot be read any further ends there; the index says that it is damaged.
-    """
-    packets = file.demux(streams)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.error.InvalidDataError:
-            return
-        if packet is None:
-            return
-        # Covers have no dts; only the packets that flush a decoder are empty.
-        if packet.size:
-            yield packet
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
     """How a stream begins."""
@@ -73,12 +56,15 @@ class Head:
     """Packets before it are left out."""
 
 
-def heads_of(path: Path, *, muxer: str, only: Collection[int] | None = None) -> dict[int, Head]:
+def heads_of(
+    path: Path, *, muxer: str, clock: SourceClock = STEADY, only: Collection[int] | None = None
+) -> dict[int, Head]:
     """Return how each stream begins that begins in the file's first seconds, by stream index.
 
     Args:
         path: of the file.
         muxer: of the output.
+        clock: of the file.
         only: indices of the streams that are asked for; None asks for all.
     """
     found: dict[int, Head] = {}
@@ -88,7 +74,7 @@ def heads_of(path: Path, *, muxer: str, only: Collection[int] | None = None) -> 
             return {}
         trims = {stream.index: Trim(muxer) for stream in wanted}
         start: Fraction | None = None
-        for packet in packets_of(file, wanted):
+        for packet in packets_of(file, wanted, clock=clock):
             trim = trims[packet.stream_index]
             if trim.leaves_out(packet):
                 continue

@@ -9,6 +9,7 @@ from typing import Protocol, Self
 import av
 
 from vidsr.errors import InputError
+from vidsr.media.fit import fitted
 from vidsr.media.frames import from_av, luma_crc
 from vidsr.media.pictures import Pictures
 from vidsr.types import NO_PTS, Frame, FrameTable, MediaInfo
@@ -53,11 +54,29 @@ def open_source(path: Path, info: MediaInfo, table: FrameTable, *, linear: bool)
 class PyAVSource:
     """Decodes with FFmpeg in this process; every frame is held against the index's CRC."""
 
-    def __init__(self, path: Path, info: MediaInfo, table: FrameTable, *, linear: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        info: MediaInfo,
+        table: FrameTable,
+        *,
+        linear: bool,
+        time_base: Fraction | None = None,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            path: the file that the index was made of.
+            info: from the index.
+            table: from the index.
+            linear: never seek.
+            time_base: seconds per tick of the table's times, where they are not those of the file.
+        """
         self._path = path
         self._info = info
         self._table = table
         self._is_linear = linear
+        self._time_base = info.video.time_base if time_base is None else time_base
         self._decoder: Pictures | None = None
         self._running: Iterator[av.VideoFrame] = iter(())
         self._position: int | None = None
@@ -148,7 +167,7 @@ class PyAVSource:
         except av.error.FFmpegError:
             # No index in the file, or a back-off to before its beginning: the next way may still work.
             return None
-        self._running = iter(decoder)
+        self._running = self._fitted(decoder)
         for picture in self._running:
             if picture.pts == wanted:
                 return picture
@@ -161,8 +180,11 @@ class PyAVSource:
         if self._decoder is not None:
             self._decoder.close()
             self._decoder = None
-        self._running = iter(self._open())
+        self._running = self._fitted(self._open())
         return self._skip(index)
+
+    def _fitted(self, decoder: Pictures) -> Iterator[av.VideoFrame]:
+        return (fitted(picture, self._info.video) for picture in decoder)
 
     def _open(self) -> Pictures:
         if self._decoder is None:
@@ -172,11 +194,8 @@ class PyAVSource:
     def _is_frame(self, picture: av.VideoFrame, index: int) -> bool:
         """Return whether `picture` is what the index saw as frame `index`: its time and its first plane."""
         pts = NO_PTS if picture.pts is None else picture.pts
-        is_same_size = (picture.width, picture.height) == (self._info.video.width, self._info.video.height)
-        return (
-            is_same_size
-            and pts == int(self._table.source_pts[index])
-            and luma_crc(picture) == int(self._table.luma_crc[index])
+        return pts == int(self._table.source_pts[index]) and luma_crc(picture) == int(
+            self._table.luma_crc[index]
         )
 
     def _frame(self, picture: av.VideoFrame, index: int) -> Frame:
@@ -185,7 +204,7 @@ class PyAVSource:
             picture,
             index=index,
             pts=int(self._table.pts[index]),
-            time_base=self._info.video.time_base,
+            time_base=self._time_base,
             colour=self._info.video.colour,
         )
         self._kept.append(frame)

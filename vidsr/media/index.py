@@ -11,11 +11,14 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from vidsr.errors import DamagedInputError, InputError
+from vidsr.errors import DamagedInputError
 from vidsr.media.clock import Sanitised, sanitise
+from vidsr.media.damage import losses_of
+from vidsr.media.fit import ShapeChanges, fitted
 from vidsr.media.frames import format_facts, luma_crc, planar_format
 from vidsr.media.pictures import Pictures
-from vidsr.types import NO_PTS, FrameTable, MediaInfo, VideoInfo
+from vidsr.media.scan import Scan, ScanMeter
+from vidsr.types import NO_PTS, FrameTable, MediaInfo, Splice, VideoInfo
 
 Thumbnail = NDArray[np.uint8]
 """A small picture for the shot detector: [rows, columns, 3], blue, green, red."""
@@ -38,9 +41,15 @@ class IndexResult:
     """The header's facts, the picture's corrected by the first frame."""
     frames: FrameTable
     decode_errors: int
-    """Packets that could not be decoded or read; a missing end counts as one."""
+    """Packets that could not be decoded or read."""
+    losses: tuple[str, ...]
+    """One line for each kind of thing that is damaged or missing; none for a sound file."""
+    scan: Scan
+    """Whether the frames are woven of two fields."""
     repairs: tuple[str, ...]
-    """One line for each thing that was mended in the timeline, or is missing."""
+    """One line for each thing that was mended in the timeline or in the pictures' sizes."""
+    splices: tuple[Splice, ...]
+    """Where the source's clock starts anew."""
 
 
 def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbnail], None]) -> IndexResult:
@@ -52,32 +61,38 @@ def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbna
         on_frame: called with each frame's index and thumbnail, in order.
 
     Raises:
-        InputError: the size or the pixel format changes within the video, or no frame can be decoded.
+        InputError: no frame can be decoded.
     """
-    rows = _Rows()
+    rows, meter = _Rows(), ScanMeter()
     make_thumbnail = _Thumbnails()
-    video = info.video
+    video, changes = info.video, ShapeChanges(info.video)
     with Pictures(path, info) as pictures:
         for picture in pictures:
             index = len(rows)
             if not index:
                 video = _corrected(video, picture)
-            elif (picture.width, picture.height, planar_format(picture.format.name)) != _shape(video):
-                raise _changed(path, index, video, picture)
-            rows.add(picture)
-            on_frame(index, make_thumbnail(picture))
-        num_errors, may_restart = pictures.num_errors, pictures.may_restart
+                changes = ShapeChanges(video)
+            changes.note(index, picture)
+            shown = fitted(picture, video)
+            rows.add(picture, crc=luma_crc(shown))
+            meter.add(shown)
+            on_frame(index, make_thumbnail(shown))
+        counts, may_restart = pictures.counts, pictures.may_restart
     if not len(rows):
         msg = f"{path}: no frame of stream {video.stream_index} ({video.codec}) can be decoded"
         raise DamagedInputError(msg)
     timeline = _timeline(rows, video, may_restart=may_restart)
-    # Where the clock may jump, the header's end is an estimate from the first and last times in the file.
-    missing = [] if may_restart else _missing_end(info, timeline, video.time_base)
+    info, frames = replace(info, video=video), rows.table(timeline)
     return IndexResult(
-        info=replace(info, video=video),
-        frames=rows.table(timeline),
-        decode_errors=num_errors + len(missing),
-        repairs=(*timeline.repairs, *missing),
+        info=info,
+        frames=frames,
+        decode_errors=counts.num_errors,
+        losses=losses_of(info, frames, counts, knows_end=not may_restart),
+        scan=meter.scan(),
+        repairs=(*timeline.repairs, *changes.lines()),
+        splices=tuple(
+            Splice(frame=frame, shift=ticks * video.time_base) for frame, ticks in timeline.splices
+        ),
     )
 
 
@@ -97,9 +112,9 @@ class _Rows:
     def source_pts(self) -> NDArray[np.int64]:
         return np.array(self._source_pts, dtype=np.int64)
 
-    def add(self, picture: av.VideoFrame) -> None:
+    def add(self, picture: av.VideoFrame, *, crc: int) -> None:
         self._source_pts.append(NO_PTS if picture.pts is None else picture.pts)
-        self._luma_crc.append(luma_crc(picture))
+        self._luma_crc.append(crc)
         self._flags.append(FrameTable.KEY * picture.key_frame | FrameTable.CORRUPT * picture.is_corrupt)
         self.last_duration = picture.duration
 
@@ -133,10 +148,6 @@ class _Thumbnails:
         return rows[:, : 3 * width].reshape(height, width, 3).copy()
 
 
-def _shape(video: VideoInfo) -> tuple[int, int, str]:
-    return video.width, video.height, video.pix_fmt
-
-
 def _corrected(video: VideoInfo, picture: av.VideoFrame) -> VideoInfo:
     pix_fmt = planar_format(picture.format.name)
     return replace(
@@ -148,15 +159,6 @@ def _corrected(video: VideoInfo, picture: av.VideoFrame) -> VideoInfo:
     )
 
 
-def _changed(path: Path, index: int, video: VideoInfo, picture: av.VideoFrame) -> InputError:
-    before = f"{video.width}x{video.height} {video.pix_fmt}"
-    now = f"{picture.width}x{picture.height} {planar_format(picture.format.name)}"
-    return InputError(
-        f"{path}: frame {index} is {now}, the frames before it are {before}; "
-        "a change within a video is not supported: split the file there"
-    )
-
-
 def _timeline(rows: _Rows, video: VideoInfo, *, may_restart: bool) -> Sanitised:
     rate = video.average_rate_from_header or Fraction(ASSUMED_RATE)
     return sanitise(
@@ -165,30 +167,3 @@ def _timeline(rows: _Rows, video: VideoInfo, *, may_restart: bool) -> Sanitised:
         last_duration=rows.last_duration or None,
         jump_ticks=int(SPLICE / video.time_base) if may_restart else None,
     )
-
-
-def _missing_end(info: MediaInfo, timeline: Sanitised, time_base: Fraction) -> list[str]:
-    """Return a line if the header promises more video than there is: the file was cut off."""
-    stream = next(stream for stream in info.streams if stream.index == info.video.stream_index)
-    start = (stream.start_pts_from_header or 0) * time_base
-    if stream.duration_from_header is not None:
-        promised = start + stream.duration_from_header * time_base
-    else:
-        promised = _matroska_end(dict(stream.metadata).get("DURATION", ""))
-    end = int(timeline.pts[-1] + timeline.durations[-1]) * time_base
-    # What a header says of the last frame's length is not reliable, and a slide show has long ones.
-    tolerance = max(Fraction(1, 2), 2 * int(timeline.durations.max()) * time_base)
-    if end >= promised - tolerance:
-        return []
-    return [
-        f"the header promises video until {float(promised):.3f} s, the last frame ends at {float(end):.3f} s"
-    ]
-
-
-def _matroska_end(tag: str) -> Fraction:
-    """Return the seconds in the tag that FFmpeg and mkvmerge write ("00:01:02.500000000"), 0 without one."""
-    try:
-        hours, minutes, seconds = tag.split(":")
-        return Fraction(hours) * 3600 + Fraction(minutes) * 60 + Fraction(seconds)
-    except ValueError:
-        return Fraction(0)

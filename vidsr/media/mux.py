@@ -33,9 +33,9 @@ from vidsr.media.copies import (
     heads_of,
     is_cover,
     open_for_copying,
-    packets_of,
     ticks_of,
 )
+from vidsr.media.packets import clock_of, packets_of
 from vidsr.media.shape import FILLER, display_size, shape_matroska, shape_mp4
 from vidsr.media.trial import MUXER_OPTIONS
 from vidsr.types import FrameTable, OutputPlan, Plan
@@ -72,7 +72,7 @@ def assemble(*, plan: Plan, source: Path, segments: Sequence[Path], output: Path
         file.set_chapters(_chapters(original, offset=plan.output.offset))
         file.start_encoding()
         video = _video_packets(segments, tracks.video, _Timeline.of(plan, tracks.video, delay=delay))
-        copies = _copied_packets(original, tracks.copies, plan.output)
+        copies = _copied_packets(original, tracks.copies, plan)
         for packet in heapq.merge(video, copies, key=_decode_seconds):
             file.mux_one(packet)
     _state_shape(output, plan.output, tracks)
@@ -294,24 +294,22 @@ def _video_packets(
 
 
 def _copied_packets(
-    original: InputContainer, copies: Mapping[int, Stream], output: OutputPlan
+    original: InputContainer, copies: Mapping[int, Stream], plan: Plan
 ) -> Iterator["Packet[Any]"]:
-    """Yield the packets of the copied streams in the source's order, moved by the common offset."""
+    """Yield the packets of the copied streams in the source's order, on one clock and moved by the offset."""
     if not copies:
         return
-    for stream in original.streams:
-        if stream.index not in copies:
-            stream.discard = av.stream.Discard.all
     places = {
         index: Placement.of(
             original.streams[index],
             tick=cast(Fraction, stream.time_base),
-            offset=output.offset,
-            muxer=output.container,
+            offset=plan.output.offset,
+            muxer=plan.output.container,
         )
         for index, stream in copies.items()
     }
-    for packet in packets_of(original, [original.streams[index] for index in copies]):
+    streams = [original.streams[index] for index in copies]
+    for packet in packets_of(original, streams, clock=clock_of(plan)):
         place = places[packet.stream_index].place(packet)
         if place is None:
             continue

@@ -10,6 +10,7 @@ from av.packet import Packet
 from av.stream import Discard
 from av.video.stream import VideoStream
 
+from vidsr.media.damage import Counts
 from vidsr.media.frames import to_planar
 from vidsr.media.limits import bound_pixels
 from vidsr.media.probe import open_input, pick_video
@@ -35,6 +36,8 @@ class Pictures:
         self._stream = pick_video(self._container, path, index=info.video.stream_index)
         self.num_errors = 0
         """Packets that the decoder refused since the file was opened, and reads that failed."""
+        self._num_packets = 0
+        self._num_before_key: int | None = None
         self.may_restart = bool(self._container.format.flags & cast(int, ContainerFlags.ts_discont.value))
         """Whether the container's clock may jump: transport streams are spliced and cut."""
         for other in self._container.streams:
@@ -64,6 +67,14 @@ class Pictures:
             for picture in pictures:
                 yield to_planar(picture)
 
+    @property
+    def counts(self) -> Counts:
+        """What was met since the file was opened; of use where nobody sought."""
+        num_before_key = self._num_packets if self._num_before_key is None else self._num_before_key
+        return Counts(
+            num_packets=self._num_packets, num_before_key=num_before_key, num_errors=self.num_errors
+        )
+
     def seek(self, pts: int) -> None:
         """Go to the last key frame at or before `pts`, as far as the file knows. Iterate anew afterwards.
 
@@ -79,9 +90,14 @@ class Pictures:
     def _read(self, packets: "Iterator[Packet[VideoStream]]") -> "Packet[VideoStream] | None":
         """Return the next packet; where reading ends or fails, an empty one that flushes, then None."""
         try:
-            return next(packets, None)
+            packet = next(packets, None)
         except av.error.FFmpegError:
             self.num_errors += 1
             flush = cast("Packet[VideoStream]", Packet())
             flush.stream = self._stream
             return flush
+        if packet is not None and packet.size and not packet.is_discard:
+            if packet.is_keyframe and self._num_before_key is None:
+                self._num_before_key = self._num_packets
+            self._num_packets += 1
+        return packet

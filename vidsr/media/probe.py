@@ -218,6 +218,7 @@ def _stream_info(stream: Stream) -> StreamInfo:
         is_cover=is_cover(stream),
         start_pts_from_header=stream.start_time,
         duration_from_header=stream.duration,
+        num_frames_from_header=stream.frames,
         metadata=tuple(sorted(stream.metadata.items())),
     )
 

@@ -9,6 +9,7 @@ from typing import cast
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -26,11 +27,14 @@ from vidsr.media.compare import (
     describe,
     pair_streams,
 )
-from vidsr.media.container import container_family, output_colour, plan_streams
+from vidsr.media.container import container_family, output_colour
 from vidsr.media.copies import MP4_FAMILY, heads_of, is_cover, open_for_copying
 from vidsr.media.index import build_index
+from vidsr.media.intermediate import film_frames, film_video
 from vidsr.media.mux import output_times
+from vidsr.media.packets import SourceClock, clock_of
 from vidsr.media.probe import probe
+from vidsr.media.streams import plan_streams
 from vidsr.media.trial import Held, try_stream
 from vidsr.types import Colour, FrameTable, MediaInfo, Plan, StreamPlan, VideoInfo
 
@@ -60,6 +64,7 @@ class _Expectation:
 
     info: MediaInfo
     frames: FrameTable
+    clock: SourceClock
     streams: tuple[StreamPlan, ...]
     muxer: str
     offset: Fraction
@@ -88,7 +93,7 @@ def verify(source: Path, output: Path, *, plan: Plan | None = None) -> VerifyRep
         return VerifyReport(
             num_frames=len(plan.frames), differences=(Difference(kind="decode", message=str(error)),)
         )
-    expected = _planned(plan) if plan is not None else _derived(source, found)
+    expected = _planned(plan) if plan is not None else _derived(source, output, found)
     differences = tuple(_differences(expected, found, source, output))
     return VerifyReport(num_frames=len(expected.frames), differences=differences)
 
@@ -98,6 +103,7 @@ def _planned(plan: Plan) -> _Expectation:
     return _Expectation(
         info=plan.info,
         frames=plan.frames,
+        clock=clock_of(plan),
         streams=tuple(plan.streams),
         muxer=output.container,
         offset=output.offset,
@@ -108,15 +114,20 @@ def _planned(plan: Plan) -> _Expectation:
     )
 
 
-def _derived(source: Path, found: MediaInfo) -> _Expectation:
+def _derived(source: Path, output: Path, found: MediaInfo) -> _Expectation:
     """Decide what an output in the container of `found` should be, as a plan would."""
     index = build_index(source, probe(source), on_frame=lambda _number, _thumbnail: None)
+    info, frames = index.info, index.frames
+    if index.scan.is_telecined and _num_shown(output, found) != len(frames):
+        # Telecine was undone: the film has fewer frames, and their times follow from those of the source.
+        info, frames = replace(info, video=film_video(info.video)), film_frames(frames)
     muxer = container_family(found)
-    streams, offset, _ = plan_streams(index.info, frames=index.frames, muxer=muxer)
-    video = index.info.video
+    streams, offset, _ = plan_streams(info, frames=frames, splices=index.splices, muxer=muxer)
+    video = info.video
     return _Expectation(
-        info=index.info,
-        frames=index.frames,
+        info=info,
+        frames=frames,
+        clock=SourceClock(splices=index.splices, video_index=video.stream_index),
         streams=streams,
         muxer=muxer,
         offset=offset,
@@ -146,7 +157,9 @@ def _differences(
         present = [pair for pair in pairs if pair.output is not None]
         yield from _compare_streams(present, source, muxer=expected.muxer)
         yield from compare_chapters(before, after, offset=expected.offset)
-        yield from compare_packets(present, before, after, offset=expected.offset, muxer=expected.muxer)
+        yield from compare_packets(
+            present, before, after, clock=expected.clock, offset=expected.offset, muxer=expected.muxer
+        )
         restored = [cast(Stream, pair.output).index for pair in present if pair.is_restored]
     yield from _compare_picture(expected, found.video)
     for index in restored:
@@ -204,7 +217,7 @@ def _compare_frames(expected: _Expectation, output: Path, stream_index: int) -> 
     with open_for_copying(output) as file:
         stream = cast(VideoStream, file.streams[stream_index])
         tick = cast(Fraction, stream.time_base)
-        shown = [packet.pts for packet in file.demux(stream) if packet.size and not packet.is_discard]
+        shown = _shown(file, stream)
         duration = _stated_duration(stream)
     wanted, end = output_times(
         expected.frames, time_base=expected.info.video.time_base, offset=expected.offset, tick=tick
@@ -224,6 +237,16 @@ def _compare_frames(expected: _Expectation, output: Path, stream_index: int) -> 
         message = f"the video lasts {float(duration):.3f} s, not {float(lasting * tick):.3f} s"
         yield Difference(kind="duration", message=message)
     yield from _decode_ends(output, stream_index, wanted)
+
+
+def _num_shown(output: Path, found: MediaInfo) -> int:
+    with open_for_copying(output) as file:
+        return len(_shown(file, cast(VideoStream, file.streams[found.video.stream_index])))
+
+
+def _shown(file: InputContainer, stream: VideoStream) -> list[int | None]:
+    """Return the pts of every packet whose picture is shown."""
+    return [packet.pts for packet in file.demux(stream) if packet.size and not packet.is_discard]
 
 
 def _decode_ends(output: Path, stream_index: int, wanted: NDArray[np.int64]) -> Iterator[Difference]:

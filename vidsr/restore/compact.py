@@ -25,14 +25,13 @@ from vidsr.models.compact.transform import BLOCK
 from vidsr.models.compact.unet import Priors
 from vidsr.models.compact.weights import CompactModel, WeightsInfo
 from vidsr.models.device import TORCH_DTYPES, Device, DType
-from vidsr.types import Done, Prior, ShotSettings, Work
+from vidsr.types import Done, LeadIn, Prior, ShotSettings, Work
 
 FADE = 9
 """Pixels of the result over which fusion fades out, odd."""
 DEFAULT_FUSION = 0.2
 MAX_STEPS = max(TIMESTEPS)
-LEAD_IN = 2
-"""Frames that a part restores and drops, so that its first one starts as warm as the others."""
+LEAD_IN = LeadIn(frames=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from vidsr.types import Done, Work
+from vidsr.types import Done, LeadIn, Work
 
 
 class Restorer(Protocol):
@@ -30,8 +30,7 @@ class RestorerFacts:
 
     name: str
     scale: int
-    lead_in: int
-    """Frames that a part restores and drops before its first, so that it starts warm."""
+    lead_in: LeadIn
     weights: str
     """Digest of the weights, or "none"."""
     make: Callable[[], Restorer]

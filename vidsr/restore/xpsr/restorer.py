@@ -18,10 +18,12 @@ from vidsr.restore.xpsr.picture import Sizes
 from vidsr.restore.xpsr.predict import Denoising, Predictor, Text, Texts, run_together
 from vidsr.restore.xpsr.settings import XpsrSettings
 from vidsr.restore.xpsr.warm import Previous, XpsrCarry
-from vidsr.types import Done, Prior, Work
+from vidsr.types import Done, LeadIn, Prior, Work
 
-LEAD_IN = 2
-"""Frames that a part restores and drops, so that its first one starts as warm as the others."""
+LEAD_IN = LeadIn(frames=5, fade=4)
+"""The first frame invents the texture that later ones carry on, so that of the next part is faded in: over
+four frames, each change has a 25th of the energy. The very first frame, cold, is a little apart from those
+after it and is dropped."""
 KEPT_TEXTS = 64
 """Priors whose keys and values are kept: as many as there may be open parts."""
 
@@ -184,8 +186,9 @@ class XpsrRestorer:
 
 
 def _named(indices: Sequence[int]) -> str:
-    """Return "frame 12" or "frames 12, 76"."""
-    return f"{'frame' if len(indices) == 1 else 'frames'} {', '.join(map(str, indices))}"
+    """Return "frame 12" or "frames 12, 76"; a frame that fades into another part is in a step twice."""
+    different = dict.fromkeys(indices)
+    return f"{'frame' if len(different) == 1 else 'frames'} {', '.join(map(str, different))}"
 
 
 def _moved(previous: Previous, *, carry: XpsrCarry, seed: int, index: int) -> Noise:

@@ -1,0 +1,126 @@
+"""The packets of a source beside its picture, in the file's order and on one clock."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Discard, Stream
+
+from vidsr.types import Plan, Splice
+
+GAP = Fraction(1)
+"""Seconds that a stream may lag behind the video and still be taken to go on where its last packet ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceClock:
+    """How the times of a file are to be read."""
+
+    splices: tuple[Splice, ...] = ()
+    """In the order of their frames."""
+    video_index: int = 0
+    """Index of the stream whose frames the splices count."""
+
+    @property
+    def shifts(self) -> tuple[Fraction, ...]:
+        """Seconds that the times between two splices are moved by, first to last."""
+        return (Fraction(0), *(splice.shift for splice in self.splices))
+
+
+STEADY = SourceClock()
+"""The clock of a file without splices."""
+
+
+def clock_of(plan: Plan) -> SourceClock:
+    """Return the clock of a plan's source."""
+    return SourceClock(splices=tuple(plan.splices), video_index=plan.info.video.stream_index)
+
+
+def packets_of(
+    file: InputContainer, streams: Sequence[Stream], *, clock: SourceClock = STEADY
+) -> Iterator["Packet[Any]"]:
+    """Yield the packets of `streams` in the file's order, flushing ones left out.
+
+    Behind a splice, their times are moved as the video's are. A file that cannot be read any further ends
+    there; the index says that it is damaged.
+    """
+    video = [file.streams[clock.video_index]] if clock.splices else []
+    read = [*streams, *(stream for stream in video if stream not in streams)]
+    for other in file.streams:
+        if other not in read:
+            other.discard = Discard.all
+    packets = _packets(file, read)
+    if not clock.splices:
+        yield from packets
+        return
+    follower = _Follower(clock)
+    wanted = {stream.index for stream in streams}
+    for packet in packets:
+        follower.move(packet)
+        if packet.stream_index in wanted:
+            yield packet
+
+
+def _packets(file: InputContainer, streams: Sequence[Stream]) -> Iterator["Packet[Any]"]:
+    packets = file.demux(streams)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.error.InvalidDataError:
+            return
+        if packet is None:
+            return
+        # Covers have no dts; only the packets that flush a decoder are empty.
+        if packet.size:
+            yield packet
+
+
+class _Follower:
+    """Tells on which side of a splice a packet lies, packet by packet.
+
+    The video says where in the file the splices are. The other streams cross each a little earlier or later,
+    as they are interleaved: a packet lies on that side of the nearest splices where it follows best on the
+    packet before it of its stream, or, after a pause, on the video around it.
+    """
+
+    def __init__(self, clock: SourceClock) -> None:
+        self._shifts = clock.shifts
+        self._video_index = clock.video_index
+        self._passed = 0
+        """Splices that the video has passed."""
+        self._ends: dict[int, Fraction] = {}
+        """Where the last packet of each stream ends, on one clock."""
+
+    def move(self, packet: "Packet[Any]") -> None:
+        """Put the next packet of the file on one clock, in place."""
+        ticks = packet.pts if packet.dts is None else packet.dts
+        if ticks is None:
+            return
+        seconds = ticks * packet.time_base
+        side = self._side(packet.stream_index, seconds)
+        if packet.stream_index == self._video_index:
+            self._passed = side
+        shift = round(self._shifts[side] / packet.time_base)
+        packet.pts = None if packet.pts is None else packet.pts + shift
+        packet.dts = None if packet.dts is None else packet.dts + shift
+        end = seconds + self._shifts[side] + (packet.duration or 0) * packet.time_base
+        self._ends[packet.stream_index] = end
+
+    def _side(self, stream_index: int, seconds: Fraction) -> int:
+        expected = self._expected(stream_index)
+        if expected is None:
+            return self._passed
+        # The video itself only goes on.
+        first = self._passed if stream_index == self._video_index else max(0, self._passed - 1)
+        sides = range(first, min(self._passed + 2, len(self._shifts)))
+        return min(sides, key=lambda side: abs(seconds + self._shifts[side] - expected))
+
+    def _expected(self, stream_index: int) -> Fraction | None:
+        video, own = self._ends.get(self._video_index), self._ends.get(stream_index)
+        if own is None or video is None:
+            return video if own is None else own
+        return own if abs(own - video) <= GAP else video
