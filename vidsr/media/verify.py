@@ -7,12 +7,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
-import av
 import numpy as np
 from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from vidsr.errors import InputError
 from vidsr.media.codecs import CODECS, CodecFacts, resolve_codec
@@ -33,6 +31,7 @@ from vidsr.media.index import build_index
 from vidsr.media.intermediate import film_frames, film_video
 from vidsr.media.mux import output_times
 from vidsr.media.packets import SourceClock, clock_of
+from vidsr.media.playback import play
 from vidsr.media.probe import probe
 from vidsr.media.streams import plan_streams
 from vidsr.media.trial import Held, try_stream
@@ -79,8 +78,8 @@ def verify(source: Path, output: Path, *, plan: Plan | None = None) -> VerifyRep
     """Compare `output` with `source` and, where there is one, with the plan that it was made by.
 
     Frames, times, geometry and colour of the restored video; number, bytes and times of every copied packet;
-    language, title and flags of every stream; chapters, attachments, covers. Both ends of the restored video
-    are decoded. Without a plan, the source is decoded once for its frame times.
+    language, title and flags of every stream; chapters, attachments, covers. All of the restored video is
+    decoded. Without a plan, the source is decoded once for its frame times.
 
     Raises:
         InputError: one of the files cannot be opened.
@@ -213,7 +212,7 @@ def _colours(expected: Colour, found: VideoInfo) -> Iterator[tuple[str, object, 
 
 
 def _compare_frames(expected: _Expectation, output: Path, stream_index: int) -> Iterator[Difference]:
-    """Yield the differences in number and time of the restored video's frames, and decode both ends."""
+    """Yield the differences in number and time of the restored video's frames, and play it."""
     with open_for_copying(output) as file:
         stream = cast(VideoStream, file.streams[stream_index])
         tick = cast(Fraction, stream.time_base)
@@ -236,7 +235,7 @@ def _compare_frames(expected: _Expectation, output: Path, stream_index: int) -> 
     if duration is not None and abs(duration / tick - lasting) > longest:
         message = f"the video lasts {float(duration):.3f} s, not {float(lasting * tick):.3f} s"
         yield Difference(kind="duration", message=message)
-    yield from _decode_ends(output, stream_index, wanted)
+    yield from play(output, stream_index, got)
 
 
 def _num_shown(output: Path, found: MediaInfo) -> int:
@@ -247,31 +246,6 @@ def _num_shown(output: Path, found: MediaInfo) -> int:
 def _shown(file: InputContainer, stream: VideoStream) -> list[int | None]:
     """Return the pts of every packet whose picture is shown."""
     return [packet.pts for packet in file.demux(stream) if packet.size and not packet.is_discard]
-
-
-def _decode_ends(output: Path, stream_index: int, wanted: NDArray[np.int64]) -> Iterator[Difference]:
-    for end, pts in (("first", int(wanted[0])), ("last", int(wanted[-1]))):
-        try:
-            shown = _decode_end(output, stream_index, pts, is_last=end == "last")
-        except av.error.FFmpegError as error:
-            yield Difference(kind="decode", message=f"the {end} frame cannot be decoded ({error})")
-            continue
-        if shown is None or abs(shown - pts) > 1:
-            yield Difference(kind="decode", message=f"the frame that is decoded {end} is not the {end} one")
-
-
-def _decode_end(output: Path, stream_index: int, pts: int, *, is_last: bool) -> int | None:
-    """Return the pts of the first frame, or of the last, that a decoder shows."""
-    with open_for_copying(output) as file:
-        stream = cast(VideoStream, file.streams[stream_index])
-        if is_last:
-            file.seek(pts, stream=stream)
-        shown = None
-        for frame in file.decode(stream):
-            shown = frame.pts
-            if not is_last:
-                break
-        return shown
 
 
 def _stated_duration(stream: VideoStream) -> Fraction | None:
