@@ -9,17 +9,31 @@ from vidsr.media.encode import EncodeSettings, SegmentWriter
 from vidsr.media.index import build_index
 from vidsr.media.mux import assemble
 from vidsr.media.probe import probe
+from vidsr.media.streams import OnIncompatible
 from vidsr.types import InputIdentity, Plan
 
 PART_FRAMES = 16
 """So that the inputs, which have 25 to 70 frames, become several segments."""
 
 
-def plan_for(source: Path, *, suffix: str | None = None, codec: str = "h264", scale: int = 1) -> Plan:
+def plan_for(
+    source: Path,
+    *,
+    suffix: str | None = None,
+    codec: str = "h264",
+    scale: int = 1,
+    on_incompatible: OnIncompatible = "convert",
+) -> Plan:
     """Plan an output of `source`."""
     index = build_index(source, probe(source), on_frame=lambda _index, _thumbnail: None)
     decision = decide_output(
-        index.info, frames=index.frames, splices=index.splices, suffix=suffix, codec=codec, scale=scale
+        index.info,
+        frames=index.frames,
+        splices=index.splices,
+        suffix=suffix,
+        codec=codec,
+        scale=scale,
+        on_incompatible=on_incompatible,
     )
     return Plan(
         input=InputIdentity(path=str(source), size_bytes=source.stat().st_size, sha256=""),
@@ -56,10 +70,16 @@ def encode(plan: Plan, folder: Path, *, settings: EncodeSettings) -> Sequence[Pa
 
 
 def assembled(
-    source: Path, folder: Path, *, suffix: str | None = None, codec: str = "h264", preset: str = "veryfast"
+    source: Path,
+    folder: Path,
+    *,
+    suffix: str | None = None,
+    codec: str = "h264",
+    preset: str = "veryfast",
+    on_incompatible: OnIncompatible = "convert",
 ) -> tuple[Plan, Path]:
     """Plan, encode and assemble; x264's veryfast and slower reorder frames."""
-    plan = plan_for(source, suffix=suffix, codec=codec)
+    plan = plan_for(source, suffix=suffix, codec=codec, on_incompatible=on_incompatible)
     segments = encode(
         plan, folder / "segments", settings=EncodeSettings(codec=codec, preset=preset, threads=2)
     )

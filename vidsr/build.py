@@ -51,6 +51,8 @@ def build_stages(job_config: JobConfig) -> Stages:
     return Stages(
         config=resolved.plain(),
         seed=resolved.seed,
+        video_stream=resolved.plan.video_stream,
+        on_incompatible=resolved.plan.on_incompatible,
         part_frames=resolved.plan.part_frames,
         batch_parts=restore.batch_parts,
         make_detector=functools.partial(_make_detector, resolved),

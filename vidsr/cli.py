@@ -40,6 +40,20 @@ Settings = Annotated[
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse a damaged input instead of restoring what is left of it.")
 ]
+VideoStream = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Index of the stream to restore. Default: the default one, or the largest."
+    ),
+]
+OnIncompatible = Annotated[
+    str | None,
+    typer.Option(
+        metavar="convert|mkv|stop|drop",
+        help="For streams that the output's container cannot hold: convert them to the nearest type (the "
+        "default), make the output an mkv, stop, or leave them out.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DeinterlaceOption = Annotated[
     str | None,
@@ -66,6 +80,8 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
     ] = None,
     deinterlace: DeinterlaceOption = None,
     settings: Settings = None,
+    video_stream: VideoStream = None,
+    on_incompatible: OnIncompatible = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Of all noise.")] = None,
     device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where the model runs.")] = None,
     work_dir: Annotated[
@@ -88,6 +104,8 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
                 "restore.restorer": restorer,
                 "restore.scale": scale,
                 "plan.deinterlace": deinterlace,
+                "plan.video_stream": video_stream,
+                "plan.on_incompatible": on_incompatible,
                 "seed": seed,
                 "restore.device": device,
             },
@@ -115,12 +133,14 @@ def probe(input: Input, as_json: AsJson = False) -> int:
 
 
 @app.command()
-def plan(
+def plan(  # noqa: PLR0913, PLR0917  # one parameter an option
     input: Input,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="OUTPUT")] = None,
     pipeline: Pipeline = "enhance",
     deinterlace: DeinterlaceOption = None,
     settings: Settings = None,
+    video_stream: VideoStream = None,
+    on_incompatible: OnIncompatible = None,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> int:
@@ -129,13 +149,12 @@ def plan(
     from vidsr.job.plan_file import to_json
     from vidsr.show import plan_lines
 
-    made = make_plan(
-        input,
-        output,
-        pipeline=pipeline,
-        overrides=_overrides(settings, {"plan.deinterlace": deinterlace}),
-        strict=strict,
-    )
+    options = {
+        "plan.deinterlace": deinterlace,
+        "plan.video_stream": video_stream,
+        "plan.on_incompatible": on_incompatible,
+    }
+    made = make_plan(input, output, pipeline=pipeline, overrides=_overrides(settings, options), strict=strict)
     typer.echo(to_json(made) if as_json else "\n".join(plan_lines(made)))
     return EXIT_DONE
 
@@ -144,13 +163,18 @@ def plan(
 def verify(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", show_default=False)],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", show_default=False)],
+    video_stream: VideoStream = None,
+    on_incompatible: OnIncompatible = None,
 ) -> int:
     """Exit 0 only if frames, their times and all streams of OUTPUT agree with SOURCE."""
+    from vidsr.media.verify import MAX_SCALE
     from vidsr.media.verify import verify as compare
 
     _admit(source)
-    _admit(output)
-    report = compare(source, output)
+    _admit(output, scale=MAX_SCALE)
+    options = {"plan.video_stream": video_stream, "plan.on_incompatible": on_incompatible}
+    done = config.load(overrides=_overrides(None, options), environment={}).plan
+    report = compare(source, output, video_stream=done.video_stream, on_incompatible=done.on_incompatible)
     for difference in report.differences:
         typer.echo(printable(f"{difference.kind}: {difference.message}"))
     if report.ok:
@@ -324,11 +348,12 @@ def _overrides(
     return overrides
 
 
-def _admit(path: Path) -> None:
+def _admit(path: Path, *, scale: int = 1) -> None:
     from vidsr.build import limits_of
     from vidsr.media.admit import admit
 
-    admit(path, limits_of(config.load()))
+    limits = limits_of(config.load())
+    admit(path, dataclasses.replace(limits, max_pixels=limits.max_pixels * scale**2))
 
 
 def _listener(style: str) -> events.Listener:

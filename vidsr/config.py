@@ -36,7 +36,18 @@ class _Section(BaseModel):
 
 
 class PlanConfig(_Section):
-    """How the video is divided."""
+    """What is restored, how it is divided, and what becomes of the other streams."""
+
+    video_stream: int | None = Field(
+        None,
+        ge=0,
+        description="Index of the stream to restore; null takes the default one, or the largest.",
+    )
+    on_incompatible: Literal["convert", "mkv", "stop", "drop"] = Field(
+        "convert",
+        description="For streams that the output's container cannot hold: convert them to the nearest type, "
+        "make the output an mkv, stop, or leave them out.",
+    )
 
     part_frames: int = Field(
         64, ge=1, le=4096, description="Frames in a part: the unit of work and of resuming."

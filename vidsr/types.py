@@ -283,9 +283,11 @@ class StreamPlan:
     source_index: int
     kind: StreamKind
     codec: str
-    action: Literal["restore", "copy", "drop"]
+    action: Literal["restore", "copy", "convert", "drop"]
     reason: str
-    """Why it is dropped; empty otherwise."""
+    """Why it is dropped or converted; empty otherwise."""
+    target: str = ""
+    """FFmpeg's name of the codec that it is converted to; empty where it is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,12 @@ from vidsr.media.probe import probe
 from vidsr.types import Plan
 
 
-def made(name: str, folder: Path, *, suffix: str | None = None, codec: str = "h264", scale: int = 1) -> Plan:
-    return plan_for(corpus.make(name, folder), suffix=suffix, codec=codec, scale=scale)
+def made(name: str, folder: Path, **asked) -> Plan:
+    return plan_for(corpus.make(name, folder), **asked)
+
+
+def converted(plan: Plan) -> dict[str, str]:
+    return {stream.codec: stream.target for stream in plan.streams if stream.action == "convert"}
 
 
 def dropped(plan: Plan) -> dict[str, str]:
@@ -93,8 +97,29 @@ def test_the_sources_own_container_keeps_every_stream(name: str, corpus_folder: 
     assert [stream.action for stream in plan.streams].count("restore") == 1
 
 
-def test_what_mp4_cannot_hold_is_left_out_with_a_reason(corpus_folder: Path) -> None:
+def test_what_mp4_cannot_hold_becomes_the_nearest_it_can(corpus_folder: Path) -> None:
     plan = made("tracks_mkv", corpus_folder, suffix=".mp4")
+    assert converted(plan) == {"subrip": "mov_text", "ass": "mov_text"}
+    assert dropped(plan) == {"unknown": "mp4 cannot hold attachments"}
+    assert plan.warnings == (
+        "stream 3 (subtitle subrip, eng) is converted to mov_text: mp4 cannot hold subrip; "
+        "name the output .mkv to keep it as it is",
+        "stream 4 (subtitle ass, deu) is converted to mov_text: mp4 cannot hold ass; "
+        "name the output .mkv to keep it as it is",
+        "stream 5 (attachment unknown) is left out: mp4 cannot hold attachments; "
+        "name the output .mkv to keep it",
+    )
+
+
+def test_what_matroska_cannot_hold_becomes_the_nearest_it_can(corpus_folder: Path) -> None:
+    plan = made("tracks_mp4", corpus_folder, suffix=".mkv")
+    assert converted(plan) == {"mov_text": "subrip"}
+    assert len(plan.warnings) == 2
+
+
+def test_streams_are_left_out_with_a_reason_where_that_is_asked_for(corpus_folder: Path) -> None:
+    plan = made("tracks_mkv", corpus_folder, suffix=".mp4", on_incompatible="drop")
+    assert converted(plan) == {}
     assert dropped(plan) == {
         "subrip": "mp4 cannot hold subrip",
         "ass": "mp4 cannot hold ass",
@@ -106,10 +131,45 @@ def test_what_mp4_cannot_hold_is_left_out_with_a_reason(corpus_folder: Path) -> 
     assert len(plan.warnings) == 3
 
 
-def test_what_matroska_cannot_hold_is_left_out_with_a_reason(corpus_folder: Path) -> None:
-    plan = made("tracks_mp4", corpus_folder, suffix=".mkv")
-    assert dropped(plan)["mov_text"] == "matroska cannot hold mov_text"
-    assert len(plan.warnings) == 2
+def test_stopping_names_every_stream_and_the_ways_out(corpus_folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"mp4 cannot hold stream 3 .*; stream 4 .*; stream 5 .*\.mkv"):
+        made("tracks_mkv", corpus_folder, suffix=".mp4", on_incompatible="stop")
+    assert made("tracks_mkv", corpus_folder, on_incompatible="stop").warnings == ()
+
+
+def test_the_output_becomes_an_mkv_where_that_is_asked_for(corpus_folder: Path) -> None:
+    plan = made("tracks_mkv", corpus_folder, suffix=".mp4", on_incompatible="mkv")
+    assert plan.output.container == "matroska"
+    assert {stream.action for stream in plan.streams} == {"restore", "copy"}
+    assert plan.warnings[0].startswith("the output is matroska: mp4 cannot hold stream 3 (subtitle subrip")
+    # What neither holds is no reason to change.
+    assert made("cfr", corpus_folder, suffix=".mp4", on_incompatible="mkv").output.container == "mp4"
+
+
+def test_a_container_that_nobody_names_costs_no_stream(corpus_folder: Path) -> None:
+    """ProRes does not go into mp4, and covers do not go into mov."""
+    plan = made("cover_mp4", corpus_folder, codec="prores")
+    assert plan.output.container == "matroska"
+    assert {stream.action for stream in plan.streams} == {"restore", "copy"}
+    assert plan.warnings[-1].startswith("the output is matroska: mov cannot hold stream 2 (video png")
+    assert made("cover_mp4", corpus_folder, codec="prores", suffix=".mov").output.container == "mov"
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "mode", "suffix"),
+    [
+        ("tracks_mkv", ".mp4", "mkv", ".mkv"),
+        ("tracks_mkv", ".mp4", "convert", ".mp4"),
+        ("tracks_mkv", ".MKV", "mkv", ".MKV"),
+        ("cfr", ".mp4", "mkv", ".mp4"),
+        ("cfr", None, "convert", ".mp4"),
+    ],
+)
+def test_the_name_ends_as_the_container_does(
+    name: str, asked: str | None, mode: str, suffix: str, corpus_folder: Path
+) -> None:
+    info = probe(corpus.make(name, corpus_folder))
+    assert suffix_for(info, codec="h264", suffix=asked, on_incompatible=mode) == suffix
 
 
 def test_mov_says_what_it_forgets(corpus_folder: Path) -> None:

@@ -10,6 +10,7 @@ from vidsr.errors import EXIT_DONE, EXIT_PARTIAL
 from vidsr.media.encode import EncodeSettings
 from vidsr.media.filters import Deinterlace
 from vidsr.media.limits import Limits
+from vidsr.media.streams import OnIncompatible
 from vidsr.restore.protocol import RestorerFacts
 from vidsr.shots import ShotDetector
 from vidsr.types import LeadIn, ShotSettings
@@ -51,6 +52,9 @@ class Stages:
     config: dict[str, Any]
     """As plain data, with everything that depends on the machine decided."""
     seed: int
+    video_stream: int | None
+    """Index of the source's stream that is restored; None for the one that is picked."""
+    on_incompatible: OnIncompatible
     part_frames: int
     batch_parts: int
     make_detector: Callable[[], ShotDetector]

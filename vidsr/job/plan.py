@@ -1,6 +1,6 @@
 """Makes the plan: the one decision about everything, before a frame is restored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,14 +26,14 @@ def versions() -> dict[str, str]:
     return {"vidsr": __version__, **media_versions()}
 
 
-def refuse_damaged(plan: Plan) -> None:
-    """Refuse a plan whose source has lost something.
+def refuse_damaged(path: str, losses: Sequence[str]) -> None:
+    """Refuse an input that has lost something.
 
     Raises:
         DamagedInputError: naming all that is lost.
     """
-    if plan.is_damaged:
-        msg = f"{plan.input.path}: damaged: {'; '.join(plan.losses)}; without --strict the rest is restored"
+    if losses:
+        msg = f"{path}: damaged: {'; '.join(losses)}; without --strict the rest is restored"
         raise DamagedInputError(msg)
 
 
@@ -44,6 +44,7 @@ def make_plan(
     output_suffix: str | None,
     stages: Stages,
     filtered_path: Path,
+    strict: bool,
     on_progress: Callable[[int], None],
 ) -> Plan:
     """Decode the input once and decide everything about the job.
@@ -54,9 +55,11 @@ def make_plan(
         output_suffix: ending that the user asked for, None for the source's own kind of container.
         stages: what will do the work.
         filtered_path: where the pictures go if they are filtered before they are restored.
+        strict: refuse a damaged input.
         on_progress: called with the number of frames seen, now and then.
 
     Raises:
+        DamagedInputError: `strict`, and something is lost.
         InputError: nothing can be decoded.
     """
     detector = stages.make_detector()
@@ -68,6 +71,8 @@ def make_plan(
 
     source = Path(identity.path)
     index = build_index(source, info, on_frame=look)
+    if strict:
+        refuse_damaged(identity.path, index.losses)
     found, frames, filtered = index.info, index.frames, None
     filters = decide_filters(index.scan, found.video, deinterlace=stages.deinterlace)
     if filters.is_needed:
@@ -81,6 +86,7 @@ def make_plan(
         suffix=output_suffix,
         codec=stages.encode.codec,
         scale=stages.restorer.scale,
+        on_incompatible=stages.on_incompatible,
     )
     return Plan(
         input=identity,

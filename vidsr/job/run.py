@@ -83,7 +83,8 @@ def _planned_aside(job: Job, stages: Stages, on_event: events.Listener) -> Itera
     admit(job.input, stages.limits)
     with tempfile.TemporaryDirectory(prefix="vidsr-") as folder:
         filtered = Path(folder) / "filtered.mkv"
-        yield _make_plan(job, stages, probe(job.input), identify(job.input), filtered, on_event), filtered
+        info = probe(job.input, video_stream=stages.video_stream)
+        yield _make_plan(job, stages, info, identify(job.input), filtered, on_event), filtered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +99,8 @@ class _Prepared:
 
 def _prepare(job: Job, stages: Stages, on_event: events.Listener) -> _Prepared:
     admit(job.input, stages.limits)
-    info = probe(job.input)
-    output = job.output or default_output(job.input, suffix_for(info, codec=stages.encode.codec))
+    info = probe(job.input, video_stream=stages.video_stream)
+    output = _output_of(job, stages, info)
     check_output(job.input, output, overwrite=job.overwrite)
     identity = identify(job.input)
     folder = WorkFolder(
@@ -114,7 +115,7 @@ def _prepare(job: Job, stages: Stages, on_event: events.Listener) -> _Prepared:
     plan = _kept_plan(folder)
     is_plan_reused = plan is not None
     if plan is not None and job.strict:
-        refuse_damaged(plan)
+        refuse_damaged(plan.input.path, plan.losses)
     if plan is None:
         try:
             plan = _make_plan(job, stages, info, identity, folder.filtered_path, on_event)
@@ -138,6 +139,17 @@ def _prepare(job: Job, stages: Stages, on_event: events.Listener) -> _Prepared:
     )
 
 
+def _output_of(job: Job, stages: Stages, info: MediaInfo) -> Path:
+    """Return where the result goes: as asked for, but for an ending that the container does not go with."""
+    suffix = suffix_for(
+        info,
+        codec=stages.encode.codec,
+        suffix=None if job.output is None else job.output.suffix,
+        on_incompatible=stages.on_incompatible,
+    )
+    return default_output(job.input, suffix) if job.output is None else job.output.with_suffix(suffix)
+
+
 def _kept_plan(folder: WorkFolder) -> Plan | None:
     """Return the plan of an earlier run, if the pictures that it may speak of are still there."""
     if not folder.plan_path.is_file():
@@ -154,17 +166,15 @@ def _make_plan(
     filtered_path: Path,
     on_event: events.Listener,
 ) -> Plan:
-    plan = make_plan(
+    return make_plan(
         identity=identity,
         info=info,
         output_suffix=job.output.suffix if job.output else None,
         stages=stages,
         filtered_path=filtered_path,
+        strict=job.strict,
         on_progress=lambda num_frames: on_event(events.Indexing(num_frames=num_frames)),
     )
-    if job.strict:
-        refuse_damaged(plan)
-    return plan
 
 
 def _describe(

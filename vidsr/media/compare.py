@@ -52,6 +52,8 @@ class Pair:
     source: Stream
     output: Stream | None
     is_restored: bool
+    target: str = ""
+    """Codec that it is converted to; empty where it is not."""
 
 
 def pair_streams(
@@ -72,7 +74,9 @@ def pair_streams(
             stream = source.streams[entry.source_index]
             queue = waiting.get(_group(stream), [])
             found = queue.pop(0) if queue else None
-            pairs.append(Pair(source=stream, output=found, is_restored=entry.action == "restore"))
+            pairs.append(
+                Pair(source=stream, output=found, is_restored=entry.action == "restore", target=entry.target)
+            )
     return pairs, [stream for queue in waiting.values() for stream in queue]
 
 
@@ -141,7 +145,9 @@ def compare_packets(
 ) -> Iterator[Difference]:
     """Yield the differences in number, payload and time of the copied streams' packets."""
     copied = {pair.source.index: pair for pair in pairs if pair.output is not None and not pair.is_restored}
-    copied = {index: pair for index, pair in copied.items() if pair.source.type != "attachment"}
+    copied = {
+        index: pair for index, pair in copied.items() if pair.source.type != "attachment" and not pair.target
+    }
     if not copied:
         return
     expected = _expected(copied, source, clock=clock, offset=offset, muxer=muxer)

@@ -9,7 +9,7 @@ from vidsr.errors import ConfigError, UsageError
 from vidsr.media.codecs import CodecFacts, resolve_codec
 from vidsr.media.colour import output_pix_fmt, resolved_colour
 from vidsr.media.frames import FormatFacts, format_facts
-from vidsr.media.streams import plan_streams
+from vidsr.media.streams import OnIncompatible, name_of, plan_streams, refused_streams
 from vidsr.media.trial import takes_codec
 from vidsr.types import (
     UNSPECIFIED,
@@ -44,10 +44,13 @@ class Decision:
     """What the output cannot keep of the source, one line each."""
 
 
-def suffix_for(info: MediaInfo, *, codec: str) -> str:
-    """Return the ending of the output's name where the user asks for none."""
-    muxer, _ = _choose_muxer(info, None, resolve_codec(codec))
-    return DEFAULT_SUFFIX[muxer]
+def suffix_for(
+    info: MediaInfo, *, codec: str, suffix: str | None = None, on_incompatible: OnIncompatible = "convert"
+) -> str:
+    """Return the ending of the output's name: the one that is asked for, unless the container is changed."""
+    muxer, _ = _choose_muxer(info, suffix, resolve_codec(codec), on_incompatible)
+    is_kept = suffix is not None and SUFFIXES[suffix.lower()] == muxer
+    return suffix if is_kept and suffix is not None else DEFAULT_SUFFIX[muxer]
 
 
 def decide_output(
@@ -58,6 +61,7 @@ def decide_output(
     suffix: str | None,
     codec: str,
     scale: int,
+    on_incompatible: OnIncompatible = "convert",
 ) -> Decision:
     """Decide container, streams, picture format and time offset of the output.
 
@@ -68,16 +72,20 @@ def decide_output(
         suffix: ending that the user asked for, None for the source's own kind of container.
         codec: name of a codec as users write it.
         scale: output size over input size.
+        on_incompatible: what to do with streams that the container cannot hold.
 
     Raises:
-        UsageError: the ending is of no container that is written here, or of one that cannot hold the codec.
+        UsageError: the ending is of no container that is written here, or of one that cannot hold the codec,
+            or a stream and `on_incompatible` says to stop.
         ConfigError: the codec cannot hold pictures of this size.
     """
     facts = resolve_codec(codec)
-    muxer, warnings = _choose_muxer(info, suffix, facts)
-    streams, offset, lost = plan_streams(info, frames=frames, splices=splices, muxer=muxer)
-    picture, losses = _plan_picture(info, facts, frames=frames, muxer=muxer, scale=scale, offset=offset)
-    return Decision(output=picture, streams=streams, warnings=(*warnings, *lost, *losses))
+    muxer, warnings = _choose_muxer(info, suffix, facts, on_incompatible)
+    beside = plan_streams(info, frames=frames, splices=splices, muxer=muxer, on_incompatible=on_incompatible)
+    picture, losses = _plan_picture(
+        info, facts, frames=frames, muxer=muxer, scale=scale, offset=beside.offset
+    )
+    return Decision(output=picture, streams=beside.streams, warnings=(*warnings, *beside.warnings, *losses))
 
 
 def container_family(info: MediaInfo) -> str:
@@ -91,7 +99,27 @@ def container_family(info: MediaInfo) -> str:
     return "matroska"
 
 
-def _choose_muxer(info: MediaInfo, suffix: str | None, facts: CodecFacts) -> tuple[str, list[str]]:
+def _choose_muxer(
+    info: MediaInfo, suffix: str | None, facts: CodecFacts, on_incompatible: OnIncompatible
+) -> tuple[str, list[str]]:
+    """Return the output's muxer, and warnings where it is not the one that was asked for or expected."""
+    muxer, warnings = _usual_muxer(info, suffix, facts)
+    # Where nobody names the container, none is taken that costs a stream.
+    may_change = on_incompatible == "mkv" or (suffix is None and on_incompatible == "convert")
+    if muxer == "matroska" or not may_change:
+        return muxer, warnings
+    actions = {"drop"} if on_incompatible == "convert" else {"drop", "convert"}
+    here, there = (
+        [plan for plan in refused_streams(info, muxer=name) if plan.action in actions]
+        for name in (muxer, "matroska")
+    )
+    if len(there) >= len(here):
+        return muxer, warnings
+    names = ", ".join(name_of(info.streams[plan.source_index]) for plan in here)
+    return "matroska", [*warnings, f"the output is matroska: {muxer} cannot hold {names}"]
+
+
+def _usual_muxer(info: MediaInfo, suffix: str | None, facts: CodecFacts) -> tuple[str, list[str]]:
     if suffix is not None:
         muxer = SUFFIXES.get(suffix.lower())
         if muxer is None:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from vidsr.errors import VerificationError
 from vidsr.media.clock import dts_ladder
 from vidsr.media.codecs import resolve_codec
+from vidsr.media.convert import add_converted, converted_packets
 from vidsr.media.copies import (
     MATROSKA_FAMILY,
     MP4_FAMILY,
@@ -73,7 +74,13 @@ def assemble(*, plan: Plan, source: Path, segments: Sequence[Path], output: Path
         file.start_encoding()
         video = _video_packets(segments, tracks.video, _Timeline.of(plan, tracks.video, delay=delay))
         copies = _copied_packets(original, tracks.copies, plan)
-        for packet in heapq.merge(video, copies, key=_decode_seconds):
+        converted = (
+            converted_packets(
+                source, original.streams[index], stream, clock=clock_of(plan), offset=plan.output.offset
+            )
+            for index, stream in tracks.conversions.items()
+        )
+        for packet in heapq.merge(video, copies, *converted, key=_decode_seconds):
             file.mux_one(packet)
     _state_shape(output, plan.output, tracks)
 
@@ -85,6 +92,8 @@ class _Tracks:
     """Number of tracks before it; covers of mp4 and attachments are no tracks."""
     copies: Mapping[int, Stream]
     """Output stream of each source stream whose packets are copied."""
+    conversions: Mapping[int, Stream]
+    """Output stream of each source stream that is converted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -193,18 +202,22 @@ def _add_streams(
     video: VideoStream | None = None
     position = 0
     copies: dict[int, Stream] = {}
+    conversions: dict[int, Stream] = {}
     for entry in plan.streams:
         stream = original.streams[entry.source_index]
         if entry.action == "restore":
             video = _add_video(file, plan.output, stream, segment)
-            position = sum(not is_cover(original.streams[index]) for index in copies)
+            tracks = (*copies, *conversions)
+            position = sum(not is_cover(original.streams[index]) for index in tracks)
         elif entry.action == "copy":
             picture = pictures.get(stream.index, b"")
             added = add_copy(file, stream, muxer=plan.output.container, picture=picture)
             if added.type != "attachment":
                 copies[stream.index] = added
+        elif entry.action == "convert":
+            conversions[stream.index] = add_converted(file, stream, codec=entry.target)
     assert video is not None  # every plan restores one stream
-    return _Tracks(video=video, video_position=position, copies=copies)
+    return _Tracks(video=video, video_position=position, copies=copies, conversions=conversions)
 
 
 def _pictures(plan: Plan, source: Path) -> dict[int, bytes]:

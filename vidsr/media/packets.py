@@ -70,7 +70,7 @@ def _packets(file: InputContainer, streams: Sequence[Stream]) -> Iterator["Packe
     while True:
         try:
             packet = next(packets, None)
-        except av.error.InvalidDataError:
+        except av.error.FFmpegError:
             return
         if packet is None:
             return

@@ -160,7 +160,10 @@ def _first_picture(container: InputContainer, stream: VideoStream) -> av.VideoFr
     bound_pixels(stream.codec_context)
     packets = container.demux(stream)
     for _ in range(FIRST_PICTURE_PACKETS):
-        packet = next(packets, None)
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError:
+            return None
         if packet is None:
             return None
         try:

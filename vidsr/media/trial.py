@@ -7,7 +7,7 @@ another name, a flag that mov forgets). FFmpeg itself is not.
 import functools
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +18,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from vidsr.media.codecs import CODECS
+from vidsr.media.convert import add_converted, specimen
 from vidsr.media.copies import add_copy, codec_of, is_cover, language_of, title_of
 from vidsr.media.encode import add_encoder
 
@@ -40,6 +41,9 @@ class Held:
     """Flags that are still set when it is read back; -1, all of them, where that was not seen."""
     has_language: bool = True
     has_title: bool = True
+
+
+NOTHING_LOST = Held()
 
 
 @functools.cache
@@ -85,6 +89,28 @@ def try_stream(stream: Stream, packet: "Packet[Any] | None", *, muxer: str) -> H
         return Held(refusal=_cannot(muxer, stream))
 
 
+def try_conversion(stream: Stream, codec: str, *, muxer: str) -> Held:
+    """Return what `muxer` makes of `stream` when it is converted to `codec`.
+
+    Args:
+        stream: of an open input.
+        codec: FFmpeg's name.
+        muxer: FFmpeg's name of a container.
+    """
+    memory = io.BytesIO()
+    try:
+        with av.open(memory, "w", format=muxer, container_options=dict(MUXER_OPTIONS)) as file:
+            converted = add_converted(file, stream, codec=codec)
+            file.start_encoding()
+            for packet in specimen(stream, converted):
+                file.mux_one(packet)
+    except (ValueError, av.error.FFmpegError):
+        return Held(refusal=_cannot(muxer, stream))
+    memory.seek(0)
+    with av.open(memory, "r") as file:
+        return _kept(file.streams[0], stream)
+
+
 def _write(memory: io.BytesIO, source: Stream, packet: "Packet[Any] | None", *, muxer: str) -> bool:
     with av.open(memory, "w", format=muxer, container_options=dict(MUXER_OPTIONS)) as file:
         stream = add_copy(file, source, muxer=muxer, picture=b"" if packet is None else bytes(packet))
@@ -115,8 +141,12 @@ def _compare(file: InputContainer, source: Stream, packet: "Packet[Any]", *, mux
     pts = next(p.pts * p.time_base for p in file.demux(back) if p.size and p.pts is not None)
     # Half a millisecond is Matroska's rounding.
     is_limited = pts - EARLY > Fraction(1, 1000)
+    return replace(_kept(back, source), earliest=pts if is_limited else None)
+
+
+def _kept(back: Stream, source: Stream) -> Held:
+    """Return which tags of `source` are still there in what was read back."""
     return Held(
-        earliest=pts if is_limited else None,
         dispositions=int(back.disposition),
         has_language=language_of(back.metadata) == language_of(source.metadata),
         has_title=title_of(_plain(back.metadata)) == title_of(source.metadata),

@@ -25,6 +25,7 @@ from vidsr.media.compare import (
     describe,
     pair_streams,
 )
+from vidsr.media.compare_converted import compare_converted
 from vidsr.media.container import container_family, output_colour
 from vidsr.media.copies import MP4_FAMILY, heads_of, is_cover, open_for_copying
 from vidsr.media.index import build_index
@@ -33,8 +34,8 @@ from vidsr.media.mux import output_times
 from vidsr.media.packets import SourceClock, clock_of
 from vidsr.media.playback import play
 from vidsr.media.probe import probe
-from vidsr.media.streams import plan_streams
-from vidsr.media.trial import Held, try_stream
+from vidsr.media.streams import OnIncompatible, plan_streams
+from vidsr.media.trial import Held, try_conversion, try_stream
 from vidsr.types import Colour, FrameTable, MediaInfo, Plan, StreamPlan, VideoInfo
 
 MAX_SCALE = 4
@@ -69,17 +70,32 @@ class _Expectation:
     offset: Fraction
     size: tuple[int, int] | None
     """(width, height); None for any integer multiple of the source's."""
-    colour: Colour
+    colour: Colour | None
+    """None: as an output of this codec and pixel format should state it."""
     sample_aspect_ratio: Fraction
     display_matrix: tuple[int, ...]
 
 
-def verify(source: Path, output: Path, *, plan: Plan | None = None) -> VerifyReport:
+def verify(
+    source: Path,
+    output: Path,
+    *,
+    plan: Plan | None = None,
+    video_stream: int | None = None,
+    on_incompatible: OnIncompatible = "convert",
+) -> VerifyReport:
     """Compare `output` with `source` and, where there is one, with the plan that it was made by.
 
     Frames, times, geometry and colour of the restored video; number, bytes and times of every copied packet;
     language, title and flags of every stream; chapters, attachments, covers. All of the restored video is
     decoded. Without a plan, the source is decoded once for its frame times.
+
+    Args:
+        source: the input.
+        output: what was made of it.
+        plan: that it was made by; the other arguments stand in for it.
+        video_stream: index of the source's stream that was restored; None for the one that would be picked.
+        on_incompatible: what was done with streams that the output's container cannot hold.
 
     Raises:
         InputError: one of the files cannot be opened.
@@ -92,8 +108,12 @@ def verify(source: Path, output: Path, *, plan: Plan | None = None) -> VerifyRep
         return VerifyReport(
             num_frames=len(plan.frames), differences=(Difference(kind="decode", message=str(error)),)
         )
-    expected = _planned(plan) if plan is not None else _derived(source, output, found)
-    differences = tuple(_differences(expected, found, source, output))
+    expected = (
+        _planned(plan)
+        if plan is not None
+        else _derived(probe(source, video_stream=video_stream), output, found, on_incompatible)
+    )
+    differences = tuple(_differences(expected, source, output))
     return VerifyReport(num_frames=len(expected.frames), differences=differences)
 
 
@@ -113,25 +133,29 @@ def _planned(plan: Plan) -> _Expectation:
     )
 
 
-def _derived(source: Path, output: Path, found: MediaInfo) -> _Expectation:
+def _derived(
+    info: MediaInfo, output: Path, found: MediaInfo, on_incompatible: OnIncompatible
+) -> _Expectation:
     """Decide what an output in the container of `found` should be, as a plan would."""
-    index = build_index(source, probe(source), on_frame=lambda _number, _thumbnail: None)
+    index = build_index(Path(info.path), info, on_frame=lambda _number, _thumbnail: None)
     info, frames = index.info, index.frames
     if index.scan.is_telecined and _num_shown(output, found) != len(frames):
         # Telecine was undone: the film has fewer frames, and their times follow from those of the source.
         info, frames = replace(info, video=film_video(info.video)), film_frames(frames)
     muxer = container_family(found)
-    streams, offset, _ = plan_streams(info, frames=frames, splices=index.splices, muxer=muxer)
+    beside = plan_streams(
+        info, frames=frames, splices=index.splices, muxer=muxer, on_incompatible=on_incompatible
+    )
     video = info.video
     return _Expectation(
         info=info,
         frames=frames,
         clock=SourceClock(splices=index.splices, video_index=video.stream_index),
-        streams=streams,
+        streams=beside.streams,
         muxer=muxer,
-        offset=offset,
+        offset=beside.offset,
         size=None,
-        colour=output_colour(video, _facts_of(found.video), pix_fmt=found.video.pix_fmt),
+        colour=None,
         sample_aspect_ratio=video.sample_aspect_ratio,
         display_matrix=video.display_matrix or IDENTITY,
     )
@@ -142,9 +166,7 @@ def _facts_of(video: VideoInfo) -> CodecFacts:
     return next((facts for facts in CODECS if facts.codec == video.codec), resolve_codec("ffv1"))
 
 
-def _differences(
-    expected: _Expectation, found: MediaInfo, source: Path, output: Path
-) -> Iterator[Difference]:
+def _differences(expected: _Expectation, source: Path, output: Path) -> Iterator[Difference]:
     with open_for_copying(source) as before, open_for_copying(output) as after:
         pairs, surplus = pair_streams(expected.streams, before, after)
         for stream in surplus:
@@ -159,9 +181,10 @@ def _differences(
         yield from compare_packets(
             present, before, after, clock=expected.clock, offset=expected.offset, muxer=expected.muxer
         )
+        yield from compare_converted(present, source, output, clock=expected.clock, offset=expected.offset)
         restored = [cast(Stream, pair.output).index for pair in present if pair.is_restored]
-    yield from _compare_picture(expected, found.video)
     for index in restored:
+        yield from _compare_picture(expected, probe(output, video_stream=index).video)
         yield from _compare_frames(expected, output, index)
 
 
@@ -172,7 +195,11 @@ def _compare_streams(pairs: list[Pair], source: Path, *, muxer: str) -> Iterator
             yield from compare_attachment(pair)
         elif not is_cover(pair.source):
             head = heads.get(pair.source.index)
-            held = try_stream(pair.source, None if head is None else head.packet, muxer=muxer)
+            held = (
+                try_conversion(pair.source, pair.target, muxer=muxer)
+                if pair.target
+                else try_stream(pair.source, None if head is None else head.packet, muxer=muxer)
+            )
             # Where the source's own codec does not fit, nothing is known of the flags beside it.
             yield from compare_tags(
                 pair, replace(Held(), dispositions=0) if held.refusal else held, muxer=muxer
@@ -197,7 +224,8 @@ def _compare_picture(expected: _Expectation, found: VideoInfo) -> Iterator[Diffe
     turn, wanted_turn = (found.display_matrix or IDENTITY)[:6], expected.display_matrix[:6]
     if turn != wanted_turn:
         yield _picture("geometry", f"is turned by the matrix {turn}, not {wanted_turn}")
-    for name, value, wanted_value in _colours(expected.colour, found):
+    colour = expected.colour or output_colour(source, _facts_of(found), pix_fmt=found.pix_fmt)
+    for name, value, wanted_value in _colours(colour, found):
         if value != wanted_value:
             yield _picture("colour", f"is tagged with {name} {value}, not {wanted_value}")
 
