@@ -29,6 +29,13 @@ def _fill(content: bytes, path: Path) -> None:
     path.write_bytes(content)
 
 
+def _break_sound(path: Path) -> None:
+    """Take away the beginning of one packet of AAC, which only transport streams have."""
+    header = bytes.fromhex("fff14c40")
+    parts = path.read_bytes().split(header)
+    path.write_bytes(header.join(parts[:60]) + bytes(2) + header[2:] + header.join(parts[60:]))
+
+
 def _refused(*words: str) -> Outcome:
     return Outcome(exit_code=3, says=words)
 
@@ -109,6 +116,16 @@ DAMAGE: dict[str, CorpusClass] = {
         times=tuple(time for number, time in enumerate(grid(NUM_FRAMES)) if number not in {21, 25, 28}),
         tick=MILLISECOND / 2,
         outcome=Outcome(exit_code=4, says=("damaged in part", "could not be read or decoded")),
+    ),
+    "broken_sound": CorpusClass(
+        suffix=".ts",
+        commands=("-i {b_frames} -map 0 -c copy -muxdelay 0 -muxpreload 0 {out}",),
+        needs=("b_frames",),
+        after=_break_sound,
+        is_plain=False,
+        times=grid(NUM_FRAMES, start=Fraction(2, RATE)),
+        tracks=(Track(kind="audio", codec="aac"),),
+        outcome=Outcome(exit_code=4, says=("stream 1: 1 packets of sound are broken and are left out",)),
     ),
     "dropped_packets": CorpusClass(
         # Nothing tells lost frames from a recording that paused: the hole is kept.

@@ -183,14 +183,18 @@ def test_sound_is_copied_byte_by_byte(case: Case) -> None:
 
 
 def _sound(path: Path) -> list[bytes]:
-    """Return each stream of sound; the headers that only transport streams put before AAC are taken off."""
+    """Return each stream of sound.
+
+    The headers are taken off that only transport streams put before AAC; what has lost its own is no packet.
+    """
     with _open(path) as container:
         streams = {stream.index: bytearray() for stream in container.streams.audio}
         packets = container.demux([container.streams[index] for index in streams]) if streams else iter(())
         for packet in _readable(packets):
-            payload = bytes(packet)
-            is_adts = packet.stream.codec_context.name == "aac" and payload[:1] == b"\xff"
-            streams[packet.stream.index] += payload[7:] if is_adts else payload
+            payload, context = bytes(packet), packet.stream.codec_context
+            is_framed = context.name == "aac" and not context.extradata
+            if not is_framed or payload[:1] == b"\xff":
+                streams[packet.stream.index] += payload[7:] if is_framed else payload
     return [bytes(content) for content in streams.values()]
 
 

@@ -16,6 +16,7 @@ from vidsr.media.clock import Sanitised, sanitise
 from vidsr.media.damage import losses_of
 from vidsr.media.fit import ShapeChanges, fitted
 from vidsr.media.frames import format_facts, luma_crc, planar_format
+from vidsr.media.packets import num_broken
 from vidsr.media.pictures import Pictures
 from vidsr.media.scan import Scan, ScanMeter
 from vidsr.types import NO_PTS, FrameTable, MediaInfo, Splice, VideoInfo
@@ -87,13 +88,23 @@ def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbna
         info=info,
         frames=frames,
         decode_errors=counts.num_errors,
-        losses=losses_of(info, frames, counts, knows_end=not may_restart),
+        losses=(*losses_of(info, frames, counts, knows_end=not may_restart), *_broken_sound(path, info)),
         scan=meter.scan(),
         repairs=(*timeline.repairs, *changes.lines()),
         splices=tuple(
             Splice(frame=frame, shift=ticks * video.time_base) for frame, ticks in timeline.splices
         ),
     )
+
+
+def _broken_sound(path: Path, info: MediaInfo) -> list[str]:
+    """Return a line for each stream whose packets cannot all be copied."""
+    if all(stream.codec != "aac" for stream in info.streams):
+        return []
+    return [
+        f"stream {index}: {number} packets of sound are broken and are left out"
+        for index, number in num_broken(path).items()
+    ]
 
 
 class _Rows:
