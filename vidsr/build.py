@@ -59,8 +59,10 @@ def build_stages(job_config: JobConfig) -> Stages:
         captioner=captioner,
         stand_in=_stand_in(resolved.caption),
         restorer=facts,
-        encode=EncodeSettings(**resolved.encode.model_dump()),
+        encode=EncodeSettings(**resolved.encode.model_dump(exclude={"hdr"})),
         limits=limits_of(resolved),
+        hdr=resolved.encode.hdr,
+        stall_seconds=resolved.run.stall_seconds,
         deinterlace=resolved.plan.deinterlace,
         shots=shots,
     )

@@ -3,10 +3,8 @@
 import dataclasses
 import io
 import json
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -14,8 +12,9 @@ from typer.exceptions import TyperException
 
 from vidsr import config, events
 from vidsr.cli_models import models_app
-from vidsr.errors import EXIT_DONE, Stopped, UsageError, VidsrError
+from vidsr.errors import EXIT_DONE, StalledError, Stopped, UsageError, VidsrError
 from vidsr.memory import keep_freed_blocks
+from vidsr.stopping import end_process, stop_on_signals
 from vidsr.terminal import printable
 from vidsr.version import __version__
 
@@ -88,6 +87,9 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
         Path | None, typer.Option(metavar="DIR", help="Where finished parts are kept. Default: OUTPUT.vidsr")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,
+    resume: Annotated[
+        bool, typer.Option(" /--no-resume", help="Throw away what an earlier run left unfinished.")
+    ] = True,
     strict: Strict = False,
     progress: Progress = "auto",
 ) -> int:
@@ -113,11 +115,33 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
         ),
         work_dir=work_dir,
         overwrite=overwrite,
+        resume=resume,
         strict=strict,
         on_event=_listener(progress),
+        on_hang=end_process,
     )
     typer.echo(printable(str(report.output)))
     return report.exit_code
+
+
+@app.command()
+def clean(
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Of a run.", show_default=False)],
+    work_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="As it was given to the run. Default: OUTPUT.vidsr")
+    ] = None,
+) -> int:
+    """Remove the unfinished work of an output; the output itself is not touched."""
+    from vidsr.job.unfinished import clean as remove
+
+    cleaned = remove(output, work_dir)
+    for line in cleaned.removed:
+        typer.echo(f"removed {line}")
+    for path in cleaned.left:
+        typer.echo(f"left {path}: it is not vidsr's")
+    if not cleaned.removed:
+        typer.echo(f"{output}: there is no unfinished work")
+    return EXIT_DONE
 
 
 @app.command()
@@ -314,11 +338,13 @@ def main() -> NoReturn:
         # A path may hold bytes that are no text, and a terminal may lack letters: neither is a failure.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
     keep_freed_blocks()
     try:
-        code = app(standalone_mode=False)
+        with stop_on_signals():
+            code = app(standalone_mode=False)
+    except (Stopped, StalledError) as error:
+        # A thread may be held by a native call still, for which the end of the interpreter would wait.
+        end_process(error)
     except VidsrError as error:
         sys.exit(_fail(str(error), error.exit_code))
     except TyperException as error:
@@ -329,12 +355,6 @@ def main() -> NoReturn:
 def _fail(message: str, code: int) -> int:
     sys.stderr.write(f"vidsr: error: {printable(' '.join(message.split()))}\n")
     return code
-
-
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    del frame
-    msg = f"stopped by {signal.Signals(number).name}; run the same command again to go on"
-    raise Stopped(msg, signal_number=number)
 
 
 def _overrides(

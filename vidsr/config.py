@@ -293,7 +293,14 @@ class RestoreConfig(_Section):
 class EncodeConfig(_Section):
     """How the result is written."""
 
-    codec: str = Field("h264", description="h264, hevc, av1, ffv1 or prores.")
+    codec: str = Field(
+        "auto",
+        description="auto, h264, hevc, av1, vp9, ffv1 or prores. auto is h264, and where that would lose "
+        "bits, transparency or HDR, the first of hevc, prores, vp9, av1 and ffv1 that does not.",
+    )
+    hdr: Literal["keep", "tonemap"] = Field(
+        "keep", description="tonemap turns HDR into BT.709 SDR before it is restored."
+    )
     preset: str = Field("medium", description="The encoder's own name for its speed.")
     crf: float = Field(18, ge=0, le=63, description="Constant quality; lower is better and larger.")
     threads: int = Field(4, ge=1, le=64, description="Fixed, because the encoder's output depends on it.")
@@ -310,6 +317,17 @@ class LimitsConfig(_Section):
     open_seconds: int = Field(60, ge=1, description="Processor time to open the file in.")
 
 
+class RunConfig(_Section):
+    """How a run behaves; nothing of it changes what comes out."""
+
+    stall_seconds: float = Field(
+        7200,
+        ge=0,
+        description="A stage in which nothing moves for so long is given up; 0 waits forever. A large model "
+        "on a CPU can take minutes for a single frame.",
+    )
+
+
 class JobConfig(_Section):
     """One resolved configuration."""
 
@@ -318,6 +336,7 @@ class JobConfig(_Section):
     restore: RestoreConfig = RestoreConfig()
     encode: EncodeConfig = EncodeConfig()
     limits: LimitsConfig = LimitsConfig()
+    run: RunConfig = RunConfig()
     seed: int = Field(0, ge=0, lt=2**63, description="Of all noise.")
 
     @pydantic.model_validator(mode="after")

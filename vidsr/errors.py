@@ -3,7 +3,9 @@
     VidsrError                      1
     |- UsageError                   2   the command or the configuration is wrong
     |  |- ConfigError                   an unknown key, a value out of range, an unknown name
-    |  `- OutputExistsError             the output is there already, or is the input
+    |  |- OutputExistsError             the output is there already, or is the input
+    |  |- OtherWorkError                unfinished work of another job waits for the same output
+    |  `- RefusedByCodecError           the encoder does not take pictures of this kind
     |- InputError                   3   the input is wrong and stays wrong: never retry
     |  |- NotAVideoError                missing, empty, a folder, no picture in it
     |  `- DamagedInputError             refused because of --strict, or nothing could be salvaged
@@ -13,10 +15,13 @@
     |  `- UnwritableError               the output or the work folder cannot be written
     |- TransientError              75   worth trying again
     |  |- MemoryExhaustedError
-    |  `- DiskFullError
+    |  |- DiskFullError
+    |  |- OutputBusyError               another run is making the same output
+    |  |- WorkFolderLostError           finished parts vanished while they were needed
+    |  `- StalledError                  a stage has not moved for longer than run.stall_seconds
     |- CaptionError                 1   a shot could not be described
     |- CheckpointError              5   weights do not fit the network
-    |- PartError                    1   a part could not be restored; carries its index
+    |- PartError                    1   a part failed twice; the other parts are kept
     |- VerificationError            1   the output does not agree with the plan; nothing was published
     `- Stopped                130, 143  a signal ended the run; it can be resumed
 
@@ -54,6 +59,14 @@ class ConfigError(UsageError):
 
 class OutputExistsError(UsageError):
     """The output exists already, or is the input itself."""
+
+
+class OtherWorkError(UsageError):
+    """Unfinished work of another job waits for the same output."""
+
+
+class RefusedByCodecError(UsageError):
+    """The encoder does not take pictures of this size or format, or its settings."""
 
 
 class InputError(VidsrError):
@@ -106,12 +119,24 @@ class DiskFullError(TransientError):
     """The disk ran full."""
 
 
+class OutputBusyError(TransientError):
+    """Another run is making the same output."""
+
+
+class WorkFolderLostError(TransientError):
+    """The work folder, or a finished part in it, vanished while the job ran."""
+
+
+class StalledError(TransientError):
+    """A stage has not moved for longer than the configuration allows."""
+
+
 class CaptionError(VidsrError):
     """A shot could not be described; the message names the shot."""
 
 
 class PartError(VidsrError):
-    """A part could not be restored; the message names the part and its cause."""
+    """A part could not be restored, also when it was tried again; the message has the part and its cause."""
 
 
 class VerificationError(VidsrError):

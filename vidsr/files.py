@@ -1,5 +1,6 @@
 """Files that appear whole, and what bytes they hold."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -24,8 +25,36 @@ def write_whole(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise write_error(path, error) from error
+    finally:
+        # Also where a signal came in between.
+        remove_leftover(temporary)
+
+
+def remove_leftover(path: Path) -> None:
+    """Remove a file that nobody needs, if it is there and within reach; others tell why it is not."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def move_durably(source: Path, target: Path) -> None:
+    """Rename `source` to `target` so that a power cut afterwards loses neither its bytes nor its name.
+
+    Raises:
+        OSError: `source` cannot be written out or renamed.
+    """
+    sync(source)
+    source.replace(target)
+    sync(target.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until the file or folder at `path` is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_error(path: Path, error: OSError) -> VidsrError:

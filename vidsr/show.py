@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from vidsr.events import count
 from vidsr.models.store import InstalledModel
 from vidsr.terminal import printable
-from vidsr.types import MediaInfo, Plan, StreamInfo, StreamPlan
+from vidsr.types import HdrMetadata, MediaInfo, Plan, StreamInfo, StreamPlan
 
 
 def media_lines(info: MediaInfo) -> list[str]:
@@ -23,6 +23,8 @@ def media_lines(info: MediaInfo) -> list[str]:
         f"colour: matrix {video.colour.matrix}, primaries {video.colour.primaries}"
         f", transfer {video.colour.transfer}, {_range_name(video.colour.full_range)}",
     ]
+    if video.hdr is not None:
+        lines.append(f"HDR: {_hdr_words(video.hdr)}")
     lines += [_stream_line(stream) for stream in info.streams if stream.index != video.stream_index]
     if info.num_chapters:
         lines.append(f"chapters: {info.num_chapters}")
@@ -58,6 +60,18 @@ def plan_lines(plan: Plan) -> list[str]:
 
 def _range_name(full_range: bool | None) -> str:
     return {True: "full range", False: "limited range", None: "range not stated"}[full_range]
+
+
+def _hdr_words(hdr: HdrMetadata) -> str:
+    words = list(hdr.dynamic)
+    if hdr.mastering is not None:
+        low, high = float(hdr.mastering.min_luminance), float(hdr.mastering.max_luminance)
+        words.insert(0, f"mastered on {low:g} to {high:g} cd/m2")
+    if hdr.light is not None:
+        words.append(
+            f"content up to {hdr.light.max_content} cd/m2, frames to {hdr.light.max_average} on average"
+        )
+    return ", ".join(words)
 
 
 def _stream_line(stream: StreamInfo) -> str:

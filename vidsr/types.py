@@ -242,6 +242,40 @@ class StreamInfo:
     metadata: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ContentLight:
+    """How bright HDR content gets, in candelas a square metre (CTA-861.3)."""
+
+    max_content: int
+    """Of its brightest sample."""
+    max_average: int
+    """Mean of its brightest frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasteringDisplay:
+    """The display that HDR content was mastered on (SMPTE ST 2086)."""
+
+    red: tuple[Fraction, Fraction]
+    green: tuple[Fraction, Fraction]
+    blue: tuple[Fraction, Fraction]
+    white: tuple[Fraction, Fraction]
+    """Each (x, y) of CIE 1931."""
+    min_luminance: Fraction
+    max_luminance: Fraction
+    """In candelas a square metre."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HdrMetadata:
+    """What HDR video states of its content."""
+
+    mastering: MasteringDisplay | None = None
+    light: ContentLight | None = None
+    dynamic: tuple[str, ...] = ()
+    """Kinds of metadata that single frames have, such as HDR10+."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoInfo:
     """The picture of the stream that is restored."""
@@ -260,6 +294,8 @@ class VideoInfo:
     time_base: Fraction
     average_rate_from_header: Fraction | None
     """Only for display, and to rebuild times where the source has none."""
+    hdr: HdrMetadata | None = None
+    """None where its first picture states none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,6 +342,8 @@ class OutputPlan:
     display_matrix: tuple[int, ...] | None
     offset: Fraction
     """Seconds added to every stream; 0 unless the source starts below zero and the container forbids it."""
+    hdr: HdrMetadata | None = None
+    """What it states of its content, as far as its codec can."""
     frame_rate: Fraction = Fraction(25)
     """Mean frames per second, told to the encoder for its rate control and level. No time is made from it."""
 

@@ -15,7 +15,7 @@ from tests.tiny_llava import END, PAD, WORDS, write_llava
 from vidsr import build, config, events
 from vidsr.caption.file import read_priors
 from vidsr.caption.mllm import MllmCaptioner
-from vidsr.errors import CaptionError, MissingWeightsError, VerificationError
+from vidsr.errors import CaptionError, MissingWeightsError, OtherWorkError, VerificationError
 from vidsr.job.job import Job, Stages
 from vidsr.job.run import run
 from vidsr.restore.protocol import Restorer
@@ -234,11 +234,14 @@ def test_a_work_folder_of_another_model_is_another_job(
     # The same place, other weights.
     (folder / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes())
     stages = stages_for(folder)
+    with pytest.raises(OtherWorkError, match=r"caption\.model_digest was "):
+        run(job, stages)
+    assert {path.name for path in (tmp_path / "out.mp4.vidsr").iterdir()} == before
     watch = Watch(stages)
-    report = run(job, stages, on_event=watch)
+    report = run(replace(job, resume=False), stages, on_event=watch)
     assert report.num_parts_reused == 0
     assert watch.was_loaded == [True, True]
-    assert {path.name for path in (tmp_path / "out.mp4.vidsr").iterdir()} == before
+    assert not (tmp_path / "out.mp4.vidsr").exists()
 
 
 def test_how_many_shots_are_asked_about_at_once_is_no_other_job(

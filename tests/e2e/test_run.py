@@ -20,11 +20,11 @@ from tests import corpus
 from tests.fakes import CountingCaptioner
 from vidsr import build, config, events
 from vidsr.caption.file import write_priors
-from vidsr.errors import ConfigError, OutputExistsError, VerificationError
+from vidsr.errors import ConfigError, OutputExistsError, VerificationError, VidsrError
 from vidsr.job.job import Job, Stages
 from vidsr.job.run import run
 from vidsr.restore.protocol import Restorer
-from vidsr.types import Done, Prior, Shot, Work
+from vidsr.types import Done, Part, Prior, Shot, Work
 
 OVERRIDES = {
     "restore.restorer": "bicubic",
@@ -119,17 +119,16 @@ def test_memory_that_nobody_wrote_changes_no_byte(name: str, corpus_folder: Path
 def test_parts_in_any_order_give_the_same_file(
     overrides: dict[str, object], clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vidsr.job import run as run_module
+    from vidsr.job import restoring
 
     straight = vidsr.enhance(clip, tmp_path / "straight.mp4", overrides=overrides).output
-    original = run_module.restore_parts
+    original = restoring.restore_parts
 
-    def shuffled(parts, **arguments) -> None:
+    def shuffled(parts, **arguments) -> dict[Part, VidsrError]:
         order = random.Random(3).sample(list(parts), len(parts))
-        for part in order:
-            original([part], **arguments)
+        return {part: error for one in order for part, error in original([one], **arguments).items()}
 
-    monkeypatch.setattr(run_module, "restore_parts", shuffled)
+    monkeypatch.setattr(restoring, "restore_parts", shuffled)
     mixed = vidsr.enhance(clip, tmp_path / "mixed.mp4", overrides=overrides).output
     assert straight.read_bytes() == mixed.read_bytes()
 
@@ -157,12 +156,6 @@ def test_finished_parts_and_priors_are_kept_and_nothing_is_done_twice(
     assert [event.is_plan_reused for event in seen if isinstance(event, events.Planned)] == [True]
     fresh = run(replace(job, output=tmp_path / "again.mp4"), stages).output
     assert report.output.read_bytes() == fresh.read_bytes()
-
-
-def test_another_setting_is_another_job(clip: Path, tmp_path: Path, unpublished) -> None:
-    job = Job(input=clip, output=tmp_path / "out.mp4")
-    unpublished(job, stages_for())
-    assert run(job, stages_for(**{"encode.crf": 30})).num_parts_reused == 0
 
 
 def test_an_edited_prior_makes_the_parts_of_its_shot_again_and_no_others(

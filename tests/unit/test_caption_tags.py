@@ -21,7 +21,7 @@ from vidsr.caption.measured import MeasuredCaptioner
 from vidsr.caption.tags import MAX_TAGS, THRESHOLD, Tagger, crops
 from vidsr.errors import CheckpointError, ConfigError, MissingWeightsError
 from vidsr.files import sha256_of
-from vidsr.job.work_folder import job_key
+from vidsr.job.identity import job_key
 from vidsr.models import mobilenet
 from vidsr.models.mobilenet import SIDE, Classifier
 from vidsr.types import Shot

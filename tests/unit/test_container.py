@@ -46,7 +46,7 @@ def dropped(plan: Plan) -> dict[str, str]:
 def test_the_container_is_the_sources_kind_where_it_holds_the_codec(
     name: str, codec: str, suffix: str, corpus_folder: Path
 ) -> None:
-    assert suffix_for(probe(corpus.make(name, corpus_folder)), codec=codec) == suffix
+    assert suffix_for(probe(corpus.make(name, corpus_folder)), codec=codec, scale=2) == suffix
 
 
 def test_a_change_of_container_is_said(corpus_folder: Path) -> None:
@@ -169,7 +169,7 @@ def test_the_name_ends_as_the_container_does(
     name: str, asked: str | None, mode: str, suffix: str, corpus_folder: Path
 ) -> None:
     info = probe(corpus.make(name, corpus_folder))
-    assert suffix_for(info, codec="h264", suffix=asked, on_incompatible=mode) == suffix
+    assert suffix_for(info, codec="h264", scale=2, suffix=asked, on_incompatible=mode) == suffix
 
 
 def test_mov_says_what_it_forgets(corpus_folder: Path) -> None:

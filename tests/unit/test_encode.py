@@ -16,7 +16,14 @@ from vidsr.types import Colour, Frame, OutputPlan
 
 BT709 = Colour(matrix=1, primaries=1, transfer=1, full_range=False, chroma_location=1)
 NUM_FRAMES = 12
-FASTEST = {"h264": "ultrafast", "hevc": "ultrafast", "av1": "10", "ffv1": "medium", "prores": "proxy"}
+FASTEST = {
+    "h264": "ultrafast",
+    "hevc": "ultrafast",
+    "av1": "10",
+    "vp9": "ultrafast",
+    "ffv1": "medium",
+    "prores": "proxy",
+}
 PIX_FMT = {"prores": "yuv422p10le"}
 
 
@@ -93,7 +100,7 @@ def test_codecs_go_by_the_names_people_use(name: str, encoder: str) -> None:
 
 
 def test_an_unknown_codec_is_answered_with_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"unknown codec, did you mean hevc\?; there are: h264, hevc"):
+    with pytest.raises(ConfigError, match=r"unknown codec, did you mean hevc\?; there are: auto, h264, hevc"):
         EncodeSettings(codec="hvec")
 
 

@@ -13,13 +13,13 @@ PACKAGE = ROOT / "vidsr"
 
 FLOORS = {
     "types": 0, "errors": 0, "version": 0, "files": 0, "memory": 0, "data": 0,
-    "degradation_words": 0, "terminal": 0, "events": 1,
+    "degradation_words": 0, "terminal": 0, "stopping": 0, "events": 1,
     "media": 1, "models": 1, "flow": 1, "diffusion": 1,
     "shots": 2, "caption": 2, "restore": 2,
     "job": 3, "train": 3, "evaluate": 3, "show": 3,
     "config": 3,
     "build": 4,
-    "api": 5, "cli_models": 6, "cli": 6, "__init__": 6, "__main__": 6,
+    "api": 5, "ingest": 5, "cli_models": 6, "cli": 6, "__init__": 6, "__main__": 6,
 }  # fmt: skip
 """A module imports from its own floor or below."""
 
@@ -33,7 +33,7 @@ HOMES = {
     "torch": {"diffusion", "models", "restore", "train", "evaluate"},
     "diffusers": {"models", "diffusion", "restore"},
     "transformers": {"models"},
-    "pydantic": {"config", "job"},
+    "pydantic": {"config", "job", "ingest"},
     "typer": {"cli", "cli_models"},
     "huggingface_hub": {"models"},
     "rich": {"events"},

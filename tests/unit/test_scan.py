@@ -76,18 +76,18 @@ def video(pix_fmt="yuv420p"):
     ],
 )
 def test_flags_and_pictures_must_agree_unless_told_otherwise(found, deinterlace, fields, reason):
-    filters = decide_filters(found, video(), deinterlace=deinterlace)
+    filters = decide_filters(found, video(), deinterlace=deinterlace, hdr="keep")
     assert filters.fields == fields
     assert bool(filters.reasons) == bool(reason)
     assert not reason or reason in filters.reasons[0]
 
 
 def test_film_of_ten_bits_is_deinterlaced_as_fieldmatch_knows_eight_only():
-    filters = decide_filters(scan(repeated=40), video("yuv420p10le"), deinterlace="auto")
+    filters = decide_filters(scan(repeated=40), video("yuv420p10le"), deinterlace="auto", hdr="keep")
     assert filters.fields == "deinterlace"
     assert "fieldmatch does not take yuv420p10le" in filters.reasons[0]
 
 
 def test_pictures_in_rgb_are_left_alone():
-    filters = decide_filters(scan(), video("gbrp"), deinterlace="on")
+    filters = decide_filters(scan(), video("gbrp"), deinterlace="on", hdr="keep")
     assert (filters.fields, filters.reasons) == ("keep", ("pictures in RGB are not deinterlaced",))

@@ -1,14 +1,17 @@
 import itertools
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from tests.fakes import FakeSink, FakeSource, SummingRestorer
-from vidsr.errors import DiskFullError, PartError
+from vidsr.errors import DiskFullError, MemoryExhaustedError, StalledError, VidsrError
+from vidsr.job import crew
+from vidsr.job.crew import PartWork, Tally
 from vidsr.job.parts import parts_of
-from vidsr.job.schedule import PartWork, Tally, restore_parts
+from vidsr.job.schedule import restore_parts
 from vidsr.types import Done, LeadIn, Part, Prior, Shot, ShotSettings, Work
 
 SHOTS = [Shot(index=0, start=0, stop=23), Shot(index=1, start=23, stop=24), Shot(index=2, start=24, stop=60)]
@@ -26,6 +29,7 @@ class Desk:
         self.settings: dict[int, ShotSettings] = {}
         self.reported: list[int] = []
         self.num_frames = 0
+        self.failures: dict[Part, VidsrError] = {}
         self.restorer = SummingRestorer()
         self._source_fails_at = source_fails_at
         self._sink_fails_at = sink_fails_at
@@ -46,7 +50,7 @@ class Desk:
             settings_of=lambda part: self.settings.get(part.shot_index, ShotSettings()),
             seed=5,
         )
-        restore_parts(
+        self.failures = restore_parts(
             parts,
             work=work,
             restorer=self.restorer,
@@ -176,41 +180,139 @@ def test_what_is_said_of_all_frames_of_a_step_is_passed_on_once() -> None:
     assert [tally.notes for tally in desk.finished.values() if tally.notes] == [desk.notes] * 3
 
 
-def test_a_frame_that_cannot_be_decoded_is_named_with_its_part() -> None:
-    desk = Desk(source_fails_at=30)
-    with pytest.raises(
-        PartError, match=r"part 4 \(frames 24 to 31\): decoding failed with ArithmeticError: frame 30"
-    ):
-        desk.run(list(PARTS), batch_parts=1)
-    assert set(desk.finished) <= {0, 1, 2, 3}
-
-
-def test_a_frame_that_cannot_be_encoded_stops_the_rest_and_leaves_no_segment() -> None:
-    desk = Desk(sink_fails_at=30)
-    with pytest.raises(PartError, match=r"part 4 .*encoding failed"):
-        desk.run(list(PARTS), batch_parts=2)
+def test_a_frame_that_cannot_be_decoded_is_named_with_its_part_and_the_others_go_on() -> None:
+    desk = Desk(source_fails_at=28)
+    desk.run(list(PARTS), batch_parts=1)
+    assert {part.index: str(error) for part, error in desk.failures.items()} == {
+        4: "part 4 (frames 24 to 31): decoding failed with ArithmeticError: frame 28 cannot be decoded"
+    }
+    assert set(desk.finished) == {part.index for part in PARTS} - {4}
     assert desk.sinks[4].state == "aborted"
-    assert 4 not in desk.finished
 
 
-def test_errors_of_ours_pass_as_they_are() -> None:
+@pytest.mark.parametrize("batch_parts", [1, 2])
+def test_a_frame_that_cannot_be_encoded_leaves_no_segment_and_the_others_go_on(batch_parts: int) -> None:
+    desk = Desk(sink_fails_at=30)
+    whole = Desk().run(list(PARTS), batch_parts=1)
+    desk.run(list(PARTS), batch_parts=batch_parts)
+    assert [str(error) for error in desk.failures.values()] == [
+        "part 4 (frames 24 to 31): encoding failed with ArithmeticError: frame 30 cannot be encoded"
+    ]
+    assert desk.sinks[4].state == "aborted"
+    finished = [part for part in PARTS if part.index != 4]
+    assert set(desk.finished) == {part.index for part in finished}
+    assert [item for item in desk.frames() if not 24 <= item[0] < 32] == [
+        item for item in whole if not 24 <= item[0] < 32
+    ]
+
+
+def test_errors_that_are_not_of_one_part_end_all_and_pass_as_they_are() -> None:
     class FullDesk(Desk):
         def open_sink(self, part: Part) -> FakeSink:
-            msg = "full"
-            raise DiskFullError(msg)
+            if part.index == 2:
+                msg = "full"
+                raise DiskFullError(msg)
+            return super().open_sink(part)
 
+    desk = FullDesk()
     with pytest.raises(DiskFullError, match="full"):
-        FullDesk().run(list(PARTS), batch_parts=1)
+        desk.run(list(PARTS), batch_parts=1)
+    assert len(desk.finished) < len(PARTS) - 1
 
 
-def test_a_failing_restorer_stops_everything() -> None:
-    class Broken(SummingRestorer):
-        def step(self, batch):
-            msg = "no"
-            raise ZeroDivisionError(msg)
+class Broken(SummingRestorer):
+    """Fails at one frame."""
 
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    def step(self, batch: Sequence[Work]) -> Sequence[Done]:
+        if any(work.frame.index == 28 for work in batch):
+            raise self._error
+        return super().step(batch)
+
+
+def test_a_failing_step_fails_the_parts_in_it_and_no_others() -> None:
     desk = Desk()
-    desk.restorer = Broken()
-    with pytest.raises(ZeroDivisionError):
-        desk.run(list(PARTS), batch_parts=2)
-    assert not desk.finished
+    desk.restorer = Broken(ZeroDivisionError("no"))
+    desk.run(list(PARTS), batch_parts=2)
+    assert 4 in {part.index for part in desk.failures}
+    assert len(desk.failures) == 2
+    assert all("restoring failed with ZeroDivisionError: no" in str(e) for e in desk.failures.values())
+    failed = {part.index for part in desk.failures}
+    assert set(desk.finished) == {part.index for part in PARTS} - failed
+    again = Desk()
+    again.run([part for part in PARTS if part.index in failed], batch_parts=1)
+    assert sorted(again.frames() + desk_frames(desk, failed)) == Desk().run(list(PARTS), batch_parts=1)
+
+
+def desk_frames(desk: Desk, without: set[int]) -> list[tuple[int, bytes]]:
+    return [
+        (frame.index, frame.planes[0].tobytes())
+        for index, sink in desk.sinks.items()
+        if index not in without
+        for frame in sink.frames
+    ]
+
+
+def test_memory_that_ran_out_is_of_the_part_and_keeps_its_class() -> None:
+    desk = Desk()
+    desk.restorer = Broken(MemoryExhaustedError("no memory for one tile"))
+    desk.run(list(PARTS), batch_parts=1)
+    (error,) = desk.failures.values()
+    assert isinstance(error, MemoryExhaustedError)
+    assert str(error) == "part 4 (frames 24 to 31): no memory for one tile"
+
+
+@pytest.mark.parametrize("held", ["source", "sink"])
+def test_who_waits_for_a_thread_that_never_answers_can_be_called_off(
+    held: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+
+    class HeldSource(FakeSource):
+        def frames(self, start: int, stop: int):
+            for frame in super().frames(start, stop):
+                if held == "source" and frame.index == 30:
+                    release.wait()
+                yield frame
+
+    class HeldSink(FakeSink):
+        def write(self, frame) -> None:
+            if held == "sink" and frame.index == 30:
+                release.wait()
+            super().write(frame)
+
+    monkeypatch.setattr(crew, "DISMISS_SECONDS", 0.1)
+    started = time.monotonic()
+
+    def check() -> None:
+        if time.monotonic() - started > 1:
+            msg = "restoring: nothing has moved"
+            raise StalledError(msg)
+
+    work = PartWork(
+        open_source=HeldSource,
+        open_sink=HeldSink,
+        finish=lambda part, tally: None,
+        prior_of=lambda part: Prior(),
+        settings_of=lambda part: ShotSettings(),
+        seed=5,
+        check=check,
+    )
+    before = threading.active_count()
+    with pytest.raises(StalledError):
+        restore_parts(
+            list(PARTS),
+            work=work,
+            restorer=SummingRestorer(),
+            batch_parts=1,
+            on_frames=lambda count: None,
+            on_part=lambda part: None,
+            on_note=lambda note: None,
+        )
+    assert time.monotonic() - started < 4
+    release.set()
+    while threading.active_count() > before:
+        time.sleep(0.01)

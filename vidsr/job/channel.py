@@ -2,10 +2,13 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+
+POLL_SECONDS = 0.5
+"""How often those who wait look up."""
 
 
 class Cancelled(Exception):  # noqa: N818  # it ends a thread in good order; it is not an error
@@ -19,7 +22,14 @@ class Channel(Generic[Item]):
     the items before it. Either side may `cancel()`: waiting calls raise Cancelled at once.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, *, while_waiting: Callable[[], None] = lambda: None) -> None:
+        """Open a channel.
+
+        Args:
+            capacity: items in flight.
+            while_waiting: called now and then by both sides while they wait; what it raises ends the wait.
+        """
+        self._while_waiting = while_waiting
         self._capacity = capacity
         self._items: deque[Item] = deque()
         self._error: BaseException | None = None
@@ -40,7 +50,7 @@ class Channel(Generic[Item]):
             Cancelled: nobody will take it.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._is_cancelled or len(self._items) < self._capacity)
+            self._wait_for(lambda: self._is_cancelled or len(self._items) < self._capacity)
             if self._is_cancelled:
                 raise Cancelled
             self._items.append(item)
@@ -74,7 +84,7 @@ class Channel(Generic[Item]):
         """
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._is_cancelled or self._items or self._is_closed)
+                self._wait_for(lambda: self._is_cancelled or bool(self._items) or self._is_closed)
                 if self._is_cancelled:
                     raise Cancelled
                 if not self._items:
@@ -84,3 +94,7 @@ class Channel(Generic[Item]):
                 item = self._items.popleft()
                 self._changed.notify_all()
             yield item
+
+    def _wait_for(self, is_ready: Callable[[], bool]) -> None:
+        while not self._changed.wait_for(is_ready, timeout=POLL_SECONDS):
+            self._while_waiting()

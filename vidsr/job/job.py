@@ -1,6 +1,6 @@
 """What is asked for, what it is done with, and what came of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from vidsr.caption.protocol import Captioner
 from vidsr.errors import EXIT_DONE, EXIT_PARTIAL
 from vidsr.media.encode import EncodeSettings
-from vidsr.media.filters import Deinterlace
+from vidsr.media.filters import Deinterlace, Hdr
 from vidsr.media.limits import Limits
 from vidsr.media.streams import OnIncompatible
 from vidsr.restore.protocol import RestorerFacts
@@ -26,6 +26,8 @@ class Job:
     work_dir: Path | None = None
     """Where finished parts are kept; None: OUTPUT.vidsr beside the output."""
     overwrite: bool = False
+    resume: bool = True
+    """False: throw away what an earlier run left unfinished for this output."""
     strict: bool = False
     """Refuse a damaged input instead of restoring what is left of it."""
 
@@ -65,7 +67,10 @@ class Stages:
     encode: EncodeSettings
     limits: Limits = field(default_factory=Limits)
     """What the input may ask of this machine."""
+    stall_seconds: float = 0.0
+    """After which a stage that does not move is given up; 0 never."""
     deinterlace: Deinterlace = "auto"
+    hdr: Hdr = "keep"
     shots: Mapping[int, ShotStage] = field(default_factory=dict)
     """By the index of the shot; without those that are restored as the configuration says."""
 
@@ -103,7 +108,7 @@ class Report:
     seconds: float
     is_partial: bool
     """The source was damaged: the output holds what could be decoded, and `warnings` say what is missing."""
-    warnings: Sequence[str]
+    warnings: tuple[str, ...]
     """What was dropped, mended or missing in the source, who stood in for the captioner, and what the
     restorer had to say."""
     steps_per_frame: Mapping[int, int]

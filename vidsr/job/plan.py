@@ -74,9 +74,11 @@ def make_plan(
     if strict:
         refuse_damaged(identity.path, index.losses)
     found, frames, filtered = index.info, index.frames, None
-    filters = decide_filters(index.scan, found.video, deinterlace=stages.deinterlace)
+    filters = decide_filters(index.scan, found.video, deinterlace=stages.deinterlace, hdr=stages.hdr)
     if filters.is_needed:
-        filtered = make_intermediate(source, index, filters, output=filtered_path, on_frame=look)
+        filtered = make_intermediate(
+            source, index, filters, output=filtered_path, on_frame=look, on_progress=on_progress
+        )
         found, frames = replace(found, video=filtered.video), filtered.frames
     shots = detector.shots(len(frames))
     decision = decide_output(

@@ -1,11 +1,11 @@
 """The output appears whole or not at all: written beside its place, verified, renamed."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vidsr.errors import OutputExistsError, UnwritableError, VerificationError
-from vidsr.files import write_error
+from vidsr.files import move_durably, remove_leftover, write_error
 from vidsr.media.mux import assemble
 from vidsr.media.verify import verify
 from vidsr.types import Plan
@@ -16,11 +16,11 @@ def default_output(source: Path, suffix: str) -> Path:
     return source.with_name(f"{source.stem}_restored{suffix}")
 
 
-def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
-    """Refuse, before any work, an output that cannot be or must not be written.
+def check_place(source: Path, output: Path) -> None:
+    """Refuse, before any work, an output that cannot be written.
 
     Raises:
-        OutputExistsError: it is the input, or is there and `overwrite` is false.
+        OutputExistsError: it is the input.
         UnwritableError: its folder is missing or cannot be written to.
     """
     if output.exists() and output.samefile(source):
@@ -29,9 +29,6 @@ def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
     if output.is_dir():
         msg = f"{output}: is a folder; name a file with -o"
         raise UnwritableError(msg)
-    if output.exists() and not overwrite:
-        msg = f"{output}: exists already; pass --overwrite to replace it, or name another with -o"
-        raise OutputExistsError(msg)
     if not output.parent.is_dir():
         msg = f"{output}: there is no folder {output.parent}; create it first"
         raise UnwritableError(msg)
@@ -40,22 +37,41 @@ def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
         raise UnwritableError(msg)
 
 
-def publish(*, plan: Plan, source: Path, segments: Sequence[Path], output: Path) -> None:
+def publish(
+    *,
+    plan: Plan,
+    source: Path,
+    segments: Sequence[Path],
+    unfinished: Path,
+    output: Path,
+    before_verifying: Callable[[], None],
+    before_rename: Callable[[], None],
+) -> None:
     """Assemble the segments and the source's other streams, verify the file, and put it in its place.
+
+    Args:
+        plan: which the file must agree with.
+        source: the input.
+        segments: one for each part, in order.
+        unfinished: where it is written; in the file system of `output`.
+        output: its name when it is verified.
+        before_verifying: called when it is written.
+        before_rename: called when it is verified.
 
     Raises:
         VerificationError: the file does not agree with the plan; the destination is as it was.
     """
-    unfinished = output.with_name(output.name + ".part")
     try:
         assemble(plan=plan, source=source, segments=segments, output=unfinished)
+        before_verifying()
         report = verify(source, unfinished, plan=plan)
         if not report.ok:
             first = "; ".join(difference.message for difference in report.differences[:3])
             msg = f"{output}: {len(report.differences)} differences from the plan, first: {first}"
             raise VerificationError(msg)
-        unfinished.replace(output)
+        before_rename()
+        move_durably(unfinished, output)
     except OSError as error:
         raise write_error(output, error) from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        remove_leftover(unfinished)

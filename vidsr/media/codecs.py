@@ -12,10 +12,24 @@ import av
 from vidsr.errors import ConfigError, MissingCodecError
 from vidsr.media.frames import format_facts, planar_format
 
+AUTO = "auto"
+"""The codec that a plan decides on: see media/output_picture.py."""
+
 SPEEDS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
 )  # fmt: skip
 """What x264 calls its presets; every codec accepts these names."""
+
+
+@dataclass(frozen=True, slots=True)
+class HdrOption:
+    """How an encoder is told of HDR metadata."""
+
+    name: str
+    """Its option that takes key=value, joined by colons."""
+    mastering: str
+    light: str
+    """The keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +52,10 @@ class CodecFacts:
     """Pixel formats that players of this codec show: YUV, also with alpha, or gray and RGB as well."""
     takes_odd_sizes: bool = False
     """Also where two luma samples share a chroma sample."""
+    is_for_hdr: bool = True
+    """Players look for HDR in it."""
+    hdr_option: HdrOption | None = None
+    """None: it has no place for HDR metadata."""
     has_range: bool = True
     """Its streams can say that their samples have the full range."""
     muxers: frozenset[str] = frozenset({"mp4", "mov", "matroska", "webm"})
@@ -67,6 +85,7 @@ def _same(option: str) -> Mapping[str, Mapping[str, str]]:
 # Above 10 it warns of artefacts.
 _SVT_SPEEDS = dict(zip(SPEEDS, ("10", "10", "10", "9", "9", "8", "6", "5", "4", "2"), strict=True))
 _SVT_PRESETS = _SVT_SPEEDS | {str(number): str(number) for number in range(11)}
+_VPX_SPEEDS = dict(zip(SPEEDS, ("5", "5", "5", "4", "3", "2", "1", "1", "0", "0"), strict=True))
 # ProRes has grades of quality instead of speeds; without one, 4:2:2 gets hq and 4:4:4 gets 4444.
 _PRORES_PROFILES = ("proxy", "lt", "standard", "hq", "4444", "4444xq")
 _PRORES_PRESETS: dict[str, dict[str, str]] = {speed: {} for speed in SPEEDS} | {
@@ -81,6 +100,8 @@ CODECS: tuple[CodecFacts, ...] = (
         codec="h264",
         presets=_same("preset"),
         max_crf=51,
+        is_for_hdr=False,
+        hdr_option=HdrOption("x264-params", "mastering-display", "cll"),
         options={},
     ),
     CodecFacts(
@@ -92,6 +113,7 @@ CODECS: tuple[CodecFacts, ...] = (
         max_crf=51,
         # x265 opens its groups of pictures and prints its settings unless it is told not to.
         options={"x265-params": "log-level=none:open-gop=0"},
+        hdr_option=HdrOption("x265-params", "master-display", "max-cll"),
         mp4_tag="hvc1",  # Apple's players refuse hev1, FFmpeg's choice
     ),
     CodecFacts(
@@ -101,7 +123,20 @@ CODECS: tuple[CodecFacts, ...] = (
         codec="av1",
         presets={name: {"preset": number} for name, number in _SVT_PRESETS.items()},
         max_crf=63,
+        hdr_option=HdrOption("svtav1-params", "mastering-display", "content-light"),
         options={},
+    ),
+    CodecFacts(
+        name="vp9",
+        aliases=("libvpx-vp9",),
+        encoder="libvpx-vp9",
+        codec="vp9",
+        presets={name: {"cpu-used": number} for name, number in _VPX_SPEEDS.items()},
+        max_crf=63,
+        accepts="yuva",
+        muxers=frozenset({"matroska", "webm"}),
+        # Without a rate crf alone counts. One packet for each frame: opacity is a second stream inside of it.
+        options={"b": "0", "deadline": "good", "auto-alt-ref": "0"},
     ),
     CodecFacts(
         name="ffv1",
@@ -142,8 +177,8 @@ def resolve_codec(name: str) -> CodecFacts:
                 msg = f"encode.codec={name}: {facts.encoder} is not in this FFmpeg build; take another codec"
                 raise MissingCodecError(msg)
             return facts
-    every = [known for facts in CODECS for known in (facts.name, *facts.aliases)]
-    names = ", ".join(facts.name for facts in CODECS)
+    every = [AUTO, *(known for facts in CODECS for known in (facts.name, *facts.aliases))]
+    names = ", ".join([AUTO, *(facts.name for facts in CODECS)])
     msg = f"encode.codec={name}: unknown codec{nearest(name, every)}; there are: {names}"
     raise ConfigError(msg)
 

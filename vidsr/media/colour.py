@@ -23,6 +23,7 @@ __all__ = [
     "convert",
     "from_av",
     "from_rgb",
+    "is_hdr",
     "output_pix_fmt",
     "resolved_colour",
     "to_av",
@@ -34,6 +35,7 @@ HD_HEIGHT = 720
 UINT8_MAX = 255
 RGB_MATRIX = 0
 BT709, BT601 = 1, 6
+PQ, HLG = 16, 18
 RGB = Colour(matrix=RGB_MATRIX, full_range=True)
 
 # The deepest format of each chroma step, as (rows, columns): chroma is resampled in it.
@@ -67,6 +69,11 @@ def resolved_colour(colour: Colour, *, pix_fmt: str, height: int) -> Colour:
         code = BT709 if height >= HD_HEIGHT else BT601
     full_range = colour.full_range if colour.full_range is not None else family == "gray"
     return replace(colour, matrix=code, full_range=full_range)
+
+
+def is_hdr(colour: Colour) -> bool:
+    """Return whether the transfer is PQ or HLG."""
+    return colour.transfer in {PQ, HLG}
 
 
 def to_rgb(frame: Frame) -> NDArray[Any]:

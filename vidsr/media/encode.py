@@ -6,9 +6,10 @@ segment depends on its frames and settings alone, and its bytes do as well.
 """
 
 import functools
+import io
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol, cast
@@ -19,10 +20,11 @@ from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from vidsr.errors import ConfigError
-from vidsr.files import write_error
+from vidsr.errors import ConfigError, RefusedByCodecError
+from vidsr.files import move_durably, remove_leftover, write_error
 from vidsr.media import colour
-from vidsr.media.codecs import CodecFacts, nearest, resolve_codec
+from vidsr.media.codecs import AUTO, CodecFacts, nearest, resolve_codec
+from vidsr.media.hdr import hdr_options
 from vidsr.media.swscale import range_code
 from vidsr.types import Frame, OutputPlan
 
@@ -43,7 +45,7 @@ class EncodeSettings:
     """
 
     codec: str = "h264"
-    """One of `vidsr.media.codecs.CODECS`, by any of its names."""
+    """One of `vidsr.media.codecs.CODECS`, by any of its names; or auto, and the output's plan says which."""
     preset: str = "medium"
     crf: float = 18
     """Lower is better and larger. FFV1, lossless, and ProRes, whose presets are its qualities, go without."""
@@ -66,8 +68,12 @@ class EncodeSettings:
 
     @property
     def facts(self) -> CodecFacts:
-        """What is known of the codec."""
-        return resolve_codec(self.codec)
+        """What is known of the codec; of H.264 where it is still to be decided on."""
+        return resolve_codec("h264" if self.codec == AUTO else self.codec)
+
+    def decided(self, output: OutputPlan) -> "EncodeSettings":
+        """Return the settings with the codec that the output's plan decided on."""
+        return replace(self, codec=output.codec) if self.codec == AUTO else self
 
     def options(self) -> dict[str, str]:
         """Return the encoder's options, all but colour and geometry."""
@@ -105,10 +111,13 @@ class SegmentWriter:
         self._output = output
         self._num_frames = 0
         self._num_packets = 0
-        # A random segment id would make two encodes of the same frames differ.
-        self._container = av.open(
-            f"file:{self._unfinished}", "w", format="matroska", container_options={"fflags": "+bitexact"}
-        )
+        try:
+            # A random segment id would make two encodes of the same frames differ.
+            self._container = av.open(
+                f"file:{self._unfinished}", "w", format="matroska", container_options={"fflags": "+bitexact"}
+            )
+        except OSError as error:
+            raise write_error(path, error) from error
         self._is_open = True
         self._stream = open_encoder(self._container, settings, output)
 
@@ -133,9 +142,7 @@ class SegmentWriter:
         self._is_open = False
         try:
             self._container.close()
-            sync(self._unfinished)
-            self._unfinished.replace(self._path)
-            sync(self._path.parent)
+            move_durably(self._unfinished, self._path)
         except OSError as error:
             raise write_error(self._path, error) from error
         if self._num_packets != self._num_frames:
@@ -154,7 +161,7 @@ class SegmentWriter:
             # The file is thrown away: that its end could not be written no longer matters.
             pass
         finally:
-            self._unfinished.unlink(missing_ok=True)
+            remove_leftover(self._unfinished)
 
     def _encode(self, picture: av.VideoFrame | None) -> None:
         try:
@@ -169,11 +176,34 @@ class SegmentWriter:
             raise write_error(self._path, error) from error
 
 
+def try_encoder(settings: EncodeSettings, output: OutputPlan) -> None:
+    """Open the encoder once, before any work, and write nothing.
+
+    Raises:
+        RefusedByCodecError: it does not take pictures of that size or format.
+    """
+    try:
+        with av.open(io.BytesIO(), "w", format="matroska") as container:
+            open_encoder(container, settings, output)
+            container.start_encoding()
+    except av.error.FFmpegError as error:
+        picture = f"{output.width}x{output.height} {output.pix_fmt}"
+        msg = (
+            f"encode.codec={settings.codec}: {settings.facts.encoder} refuses pictures of {picture} "
+            f"({error.strerror}); name another with --set encode.codec, or another restore.scale"
+        )
+        raise RefusedByCodecError(msg) from error
+
+
 def open_encoder(container: OutputContainer, settings: EncodeSettings, output: OutputPlan) -> VideoStream:
     """Add the stream of restored video to `container`; the encoder opens with the first frame."""
+    settings = settings.decided(output)
     facts = settings.facts
     siting = {"chroma_sample_location": str(output.colour.chroma_location)}
-    options = {**settings.options(), **siting, **instruction_options(facts, cpu_features())}
+    options = settings.options() | siting
+    for more in (instruction_options(facts, cpu_features()), hdr_options(facts, output.hdr)):
+        # The options of x264 and x265 are lists: what is added goes behind what is there.
+        options |= {name: ":".join(filter(None, (options.get(name), value))) for name, value in more.items()}
     stream = add_encoder(container, facts, rate=output.frame_rate, options=options)
     stream.width, stream.height, stream.pix_fmt = output.width, output.height, output.pix_fmt
     context = stream.codec_context
@@ -228,12 +258,3 @@ def tag(context: VideoCodecContext, output: OutputPlan) -> None:
     context.color_primaries = output.colour.primaries
     context.color_trc = output.colour.transfer
     context.color_range = range_code(output.colour)
-
-
-def sync(path: Path) -> None:
-    """Wait until the file or folder at `path` is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

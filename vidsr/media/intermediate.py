@@ -19,18 +19,22 @@ import imageio_ffmpeg
 import numpy as np
 
 from vidsr.errors import DamagedInputError, MachineError
-from vidsr.files import write_error
+from vidsr.files import move_durably, write_error
+from vidsr.media.colour import BT709, RGB_MATRIX, resolved_colour
 from vidsr.media.decode import PyAVSource, open_source
-from vidsr.media.encode import sync
-from vidsr.media.filters import Filters
+from vidsr.media.filters import DIFFUSE_WHITE, Filters
+from vidsr.media.frames import format_facts
 from vidsr.media.index import IndexResult, Thumbnail, build_index
 from vidsr.media.probe import probe
-from vidsr.types import Frame, FrameTable, MediaInfo, Plan, VideoInfo
+from vidsr.types import UNSPECIFIED, Frame, FrameTable, MediaInfo, Plan, VideoInfo
 
 CYCLE = 5
 """Frames of which decimate drops one."""
 QUARTER = 4
 """A film frame lasts 5/4 of a video frame: its times are counted in quarters of the source's ticks."""
+PROGRESS_FRAMES = 64
+"""Frames between two calls of who wants to know how far it is."""
+BT2020 = 9
 RATE = 1000
 """Frames a second of the intermediate file: frame n is at tick n of Matroska."""
 
@@ -55,6 +59,7 @@ def make_intermediate(
     *,
     output: Path,
     on_frame: Callable[[int, Thumbnail], None],
+    on_progress: Callable[[int], None],
 ) -> Filtered:
     """Filter the pictures of `source` into `output`, and index that.
 
@@ -64,17 +69,21 @@ def make_intermediate(
         filters: at least one.
         output: where the file goes; it appears whole, and its folder is made.
         on_frame: called with each filtered frame's index and thumbnail, in order.
+        on_progress: called with the number of frames that went into the filters, now and then.
 
     Raises:
         MachineError: the ffmpeg program fails.
         UnwritableError, DiskFullError: naming `output`.
     """
     with open_source(source, index.info, index.frames, linear=True) as pictures:
-        _write(pictures.frames(0, len(index.frames)), index.info.video, filters, output=output)
+        counted = _counted(pictures.frames(0, len(index.frames)), on_progress)
+        _write(counted, index.info.video, filters, output=output)
     made = build_index(output, probe(output), on_frame=on_frame)
     video, frames = index.info.video, _table(index.frames, made.frames, filters, where=output)
     if filters.fields == "film":
         video = film_video(video)
+    if filters.tone_peak is not None:
+        video = tone_mapped_video(video)
     file = replace(made.info, video=replace(made.info.video, colour=video.colour))
     return Filtered(video=video, frames=frames, file=file, ffmpeg_version=imageio_ffmpeg.get_ffmpeg_version())
 
@@ -127,13 +136,21 @@ def film_video(video: VideoInfo) -> VideoInfo:
     )
 
 
+def tone_mapped_video(video: VideoInfo) -> VideoInfo:
+    """Return what is true of HDR `video` once it is SDR."""
+    is_rgb = format_facts(video.pix_fmt).family == "gbr"
+    matrix = RGB_MATRIX if is_rgb else BT709
+    return replace(
+        video, colour=replace(video.colour, matrix=matrix, primaries=BT709, transfer=BT709), hdr=None
+    )
+
+
 def _write(frames: Iterator[Frame], video: VideoInfo, filters: Filters, *, output: Path) -> None:
     unfinished = output.with_name(output.name + ".part")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         _run(_graph(video, filters, unfinished), _padded(frames, filters), output=output)
-        sync(unfinished)
-        unfinished.replace(output)
+        move_durably(unfinished, output)
     except OSError as error:
         raise write_error(output, error) from error
     finally:
@@ -159,6 +176,8 @@ def _graph(video: VideoInfo, filters: Filters, output: Path) -> Any:  # noqa: AN
         stream = stream.filter("decimate")
     elif filters.fields == "deinterlace":
         stream = stream.filter("bwdif", mode="send_frame", parity=parity, deint="all")
+    if filters.tone_peak is not None:
+        stream = _tone_mapped(stream, video, filters.tone_peak)
     written = ffmpeg.output(
         stream,
         f"file:{output}",
@@ -171,6 +190,38 @@ def _graph(video: VideoInfo, filters: Filters, output: Path) -> Any:  # noqa: AN
     )
     # Without conversions of its own a filter that knows less than the pictures hold fails, and says so.
     return written.global_args("-hide_banner", "-loglevel", "error", "-noauto_conversion_filters")
+
+
+def _counted(frames: Iterator[Frame], on_progress: Callable[[int], None]) -> Iterator[Frame]:
+    for count, frame in enumerate(frames):
+        if count % PROGRESS_FRAMES == 0:
+            on_progress(count)
+        yield frame
+
+
+def _tone_mapped(stream: Any, video: VideoInfo, peak: Fraction) -> Any:  # noqa: ANN401  # see _graph
+    """Add the way from HDR to BT.709: linear light, other primaries, brightness bent to what SDR can show.
+
+    Diffuse white (203 cd/m2) is 1 in linear light. The mobius curve leaves what is darker than 30 % of that,
+    and bends the rest so that `peak` becomes 1.
+    """
+    colour = resolved_colour(video.colour, pix_fmt=video.pix_fmt, height=video.height)
+    is_rgb = format_facts(video.pix_fmt).family == "gbr"
+    stream = stream.filter(
+        "setparams",
+        colorspace=colour.matrix,
+        color_trc=colour.transfer,
+        color_primaries=BT2020 if colour.primaries == UNSPECIFIED else colour.primaries,
+        range="full" if colour.full_range else "limited",
+    ).filter("zscale", transfer="linear", npl=float(DIFFUSE_WHITE))
+    stream = stream.filter("format", "gbrpf32le").filter("zscale", primaries="bt709")
+    stream = stream.filter("tonemap", tonemap="mobius", param=0.3, desat=0, peak=float(peak / DIFFUSE_WHITE))
+    return stream.filter(
+        "zscale",
+        transfer="bt709",
+        matrix="gbr" if is_rgb else "bt709",
+        range="full" if colour.full_range else "limited",
+    ).filter("format", video.pix_fmt)
 
 
 def _padded(frames: Iterator[Frame], filters: Filters) -> Iterator[Frame]:

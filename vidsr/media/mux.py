@@ -36,6 +36,7 @@ from vidsr.media.copies import (
     open_for_copying,
     ticks_of,
 )
+from vidsr.media.frames import format_facts
 from vidsr.media.packets import clock_of, packets_of
 from vidsr.media.shape import FILLER, display_size, shape_matroska, shape_mp4
 from vidsr.media.trial import MUXER_OPTIONS
@@ -244,6 +245,9 @@ def _add_video(file: OutputContainer, output: OutputPlan, source: Stream, first_
     stream.metadata.update(
         {key: value for key, value in metadata.items() if not key.lower().startswith(STALE_TAGS)}
     )
+    if output.codec == "libvpx-vp9" and format_facts(output.pix_fmt).has_alpha:
+        # Players look at the opacity inside the packets only where this says so.
+        stream.metadata["alpha_mode"] = "1"
     if output.container in MATROSKA_FAMILY and output.sample_aspect_ratio != 1:
         stream.metadata["title"] = stream.metadata.get("title", "") + FILLER
     stream.disposition = source.disposition

@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 from vidsr.media.damage import Counts
 from vidsr.media.frames import to_planar
 from vidsr.media.limits import bound_pixels
-from vidsr.media.probe import open_input, pick_video
+from vidsr.media.probe import decoded, opacity_decoder, open_input, pick_video
 from vidsr.types import MediaInfo
 
 THREAD_TYPE = "SLICE"
@@ -44,6 +44,7 @@ class Pictures:
             if other.index != self._stream.index:
                 other.discard = Discard.all
         bound_pixels(self._stream.codec_context)
+        self._opacity_decoder = opacity_decoder(self._stream)
         self._stream.thread_type = THREAD_TYPE
         self._stream.thread_count = 1 if info.video.codec in _SINGLE_THREADED else NUM_THREADS
 
@@ -60,7 +61,7 @@ class Pictures:
         packets = self._container.demux(self._stream)
         while (packet := self._read(packets)) is not None:
             try:
-                pictures = packet.decode()
+                pictures = decoded(packet, self._opacity_decoder)
             except av.error.FFmpegError:
                 self.num_errors += 1
                 continue
@@ -82,6 +83,8 @@ class Pictures:
             av.error.FFmpegError: the container cannot be sought in.
         """
         self._container.seek(pts, stream=self._stream)
+        if self._opacity_decoder is not None:
+            self._opacity_decoder.flush_buffers()
 
     def close(self) -> None:
         """Close the file. May be called twice."""

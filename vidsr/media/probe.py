@@ -1,6 +1,6 @@
 """What a file says about itself: its header, and its first picture where the header is silent."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -9,14 +9,17 @@ from typing import cast
 import av
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
 from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition, Stream
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vidsr.errors import InputError, NotAVideoError
 from vidsr.media.copies import codec_of, is_cover, language_of, title_of
 from vidsr.media.frames import colour_of, format_facts, planar_format
+from vidsr.media.hdr import hdr_of
 from vidsr.media.limits import bound_pixels, open_options
 from vidsr.types import UNSPECIFIED, Colour, MediaInfo, StreamInfo, StreamKind, VideoInfo
 
@@ -25,6 +28,7 @@ CHROMA_LEFT, CHROMA_CENTRE = 1, 2
 FIRST_PICTURE_PACKETS = 100
 """Packets that are tried for the first picture; a file that gives none by then is described by its header."""
 
+_OPACITY_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _NOT_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 # These demuxers turn any text into pictures of that text.
 _TEXT_DEMUXERS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
@@ -151,6 +155,7 @@ def _video_info(container: InputContainer, stream: VideoStream, path: Path) -> V
         display_matrix=None if picture is None else display_matrix(picture),
         time_base=stream.time_base,
         average_rate_from_header=stream.average_rate or stream.guessed_rate or None,
+        hdr=None if picture is None else hdr_of(picture),
     )
 
 
@@ -158,6 +163,7 @@ def _first_picture(container: InputContainer, stream: VideoStream) -> av.VideoFr
     """Return the first picture that can be decoded. The container is left somewhere behind it."""
     stream.thread_count = 1
     bound_pixels(stream.codec_context)
+    decoder = opacity_decoder(stream)
     packets = container.demux(stream)
     for _ in range(FIRST_PICTURE_PACKETS):
         try:
@@ -167,13 +173,37 @@ def _first_picture(container: InputContainer, stream: VideoStream) -> av.VideoFr
         if packet is None:
             return None
         try:
-            pictures = packet.decode()
+            pictures = decoded(packet, decoder)
         except av.error.FFmpegError:
             # Damage is counted by the index, which sees every packet; here one good picture is enough.
             continue
         if pictures:
             return pictures[0]
     return None
+
+
+def opacity_decoder(stream: VideoStream) -> VideoCodecContext | None:
+    """Return a decoder that shows the opacity which WebM keeps beside the picture in each packet.
+
+    FFmpeg's own decoders of VP8 and VP9 do not. None where there is no opacity, or no such decoder.
+    """
+    says_so = {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode") == "1"
+    name = _OPACITY_DECODERS.get(codec_of(stream))
+    if not says_so or name is None:
+        return None
+    try:
+        decoder = cast(VideoCodecContext, av.CodecContext.create(name, "r"))
+    except ValueError:  # PyAV's UnknownCodecError
+        return None
+    bound_pixels(decoder)
+    return decoder
+
+
+def decoded(packet: "Packet[VideoStream]", decoder: VideoCodecContext | None) -> Sequence[av.VideoFrame]:
+    """Return what a packet shows, and an empty one what is left; None for `decoder` is the stream's own."""
+    if decoder is None:
+        return packet.decode()
+    return decoder.decode(packet if packet.size else None)
 
 
 def _colour(stream: VideoStream, picture: av.VideoFrame | None) -> Colour:

@@ -7,8 +7,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsr.media.colour import HD_HEIGHT, to_rgb
+from vidsr.media.colour import HD_HEIGHT
 from vidsr.media.decode import PyAVSource
+from vidsr.media.shown import to_shown
 from vidsr.types import UNSPECIFIED, FrameTable, MediaInfo
 
 FRAME_SHARE = 0.25
@@ -22,7 +23,10 @@ class Sampler(Protocol):
     """Gives pictures by frame number, in any order. For one thread at a time."""
 
     def pictures(self, indices: Sequence[int]) -> list[NDArray[np.uint8]]:
-        """Return the frames at `indices`, each uint8 R'G'B' [3, H, W] as stored: not turned, not squared."""
+        """Return the frames at `indices`, each uint8 R'G'B' [3, H, W] as networks are shown it.
+
+        As stored: not turned, not squared.
+        """
         ...
 
     def close(self) -> None:
@@ -65,7 +69,7 @@ class PyAVSampler:
         """Return the frames at `indices`, decoded in rising order."""
         unique = sorted(set(indices))
         found = {
-            index: _as_uint8(to_rgb(frame))
+            index: _as_uint8(to_shown(frame))
             for index in unique
             for frame in self._source.frames(index, index + 1)
         }

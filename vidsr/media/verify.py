@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from vidsr.errors import InputError
 from vidsr.media.codecs import CODECS, CodecFacts, resolve_codec
-from vidsr.media.colour import resolved_colour
+from vidsr.media.colour import is_hdr, resolved_colour
 from vidsr.media.compare import (
     Difference,
     Pair,
@@ -26,17 +26,19 @@ from vidsr.media.compare import (
     pair_streams,
 )
 from vidsr.media.compare_converted import compare_converted
-from vidsr.media.container import container_family, output_colour
+from vidsr.media.container import container_family
 from vidsr.media.copies import MP4_FAMILY, heads_of, is_cover, open_for_copying
+from vidsr.media.hdr import hdr_differences
 from vidsr.media.index import build_index
-from vidsr.media.intermediate import film_frames, film_video
+from vidsr.media.intermediate import film_frames, film_video, tone_mapped_video
 from vidsr.media.mux import output_times
+from vidsr.media.output_picture import kept_hdr, output_colour
 from vidsr.media.packets import SourceClock, clock_of
 from vidsr.media.playback import play
 from vidsr.media.probe import probe
 from vidsr.media.streams import OnIncompatible, plan_streams
 from vidsr.media.trial import Held, try_conversion, try_stream
-from vidsr.types import Colour, FrameTable, MediaInfo, Plan, StreamPlan, VideoInfo
+from vidsr.types import Colour, FrameTable, HdrMetadata, MediaInfo, Plan, StreamPlan, VideoInfo
 
 MAX_SCALE = 4
 IDENTITY = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
@@ -71,7 +73,8 @@ class _Expectation:
     size: tuple[int, int] | None
     """(width, height); None for any integer multiple of the source's."""
     colour: Colour | None
-    """None: as an output of this codec and pixel format should state it."""
+    """None: as an output of this codec and pixel format should state it; and so are the HDR metadata."""
+    hdr: HdrMetadata | None
     sample_aspect_ratio: Fraction
     display_matrix: tuple[int, ...]
 
@@ -128,6 +131,7 @@ def _planned(plan: Plan) -> _Expectation:
         offset=output.offset,
         size=(output.width, output.height),
         colour=output.colour,
+        hdr=output.hdr,
         sample_aspect_ratio=output.sample_aspect_ratio,
         display_matrix=output.display_matrix or IDENTITY,
     )
@@ -156,6 +160,7 @@ def _derived(
         offset=beside.offset,
         size=None,
         colour=None,
+        hdr=None,
         sample_aspect_ratio=video.sample_aspect_ratio,
         display_matrix=video.display_matrix or IDENTITY,
     )
@@ -224,10 +229,22 @@ def _compare_picture(expected: _Expectation, found: VideoInfo) -> Iterator[Diffe
     turn, wanted_turn = (found.display_matrix or IDENTITY)[:6], expected.display_matrix[:6]
     if turn != wanted_turn:
         yield _picture("geometry", f"is turned by the matrix {turn}, not {wanted_turn}")
-    colour = expected.colour or output_colour(source, _facts_of(found), pix_fmt=found.pix_fmt)
+    colour, metadata = _stated(expected, found)
+    for line in hdr_differences(found.hdr, metadata):
+        yield _picture("colour", line)
     for name, value, wanted_value in _colours(colour, found):
         if value != wanted_value:
             yield _picture("colour", f"is tagged with {name} {value}, not {wanted_value}")
+
+
+def _stated(expected: _Expectation, found: VideoInfo) -> tuple[Colour, HdrMetadata | None]:
+    """Return what the restored video should state of its colours."""
+    if expected.colour is not None:
+        return expected.colour, expected.hdr
+    source, facts = expected.info.video, _facts_of(found)
+    if is_hdr(source.colour) and not is_hdr(found.colour):
+        source = tone_mapped_video(source)
+    return output_colour(source, facts, pix_fmt=found.pix_fmt), kept_hdr(source, facts)
 
 
 def _colours(expected: Colour, found: VideoInfo) -> Iterator[tuple[str, object, object]]:

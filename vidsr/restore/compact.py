@@ -16,7 +16,7 @@ from vidsr.diffusion.sampler import guided, sample
 from vidsr.diffusion.schedule import TIMESTEPS, WARM_TIMESTEPS
 from vidsr.diffusion.warm_start import DiffusionCarry, Previous, Start, cold_start, warm_start
 from vidsr.errors import ConfigError
-from vidsr.media.colour import from_rgb, to_rgb
+from vidsr.media.shown import from_shown, to_shown
 from vidsr.models.compact import text, weights
 from vidsr.models.compact.denoiser import Condition, DenoiserNet
 from vidsr.models.compact.estimate import SCALE, pad
@@ -154,9 +154,9 @@ class CompactRestorer:
         carry = work.carry if isinstance(work.carry, DiffusionCarry) else None
         settings = self._settings.for_shot(work.settings)
         restored, carry = self._run(
-            to_rgb(frame), work.prior, settings, seed=work.seed, index=frame.index, carry=carry
+            to_shown(frame), work.prior, settings, seed=work.seed, index=frame.index, carry=carry
         )
-        made = from_rgb(restored, pix_fmt=frame.pix_fmt, colour=frame.colour, like=frame)
+        made = from_shown(restored, like=frame)
         steps = 0 if carry is None else carry.steps
         return Done(frame=made, carry=carry if settings.warm_start else None, steps=steps)
 

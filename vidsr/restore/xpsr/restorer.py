@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vidsr.diffusion.noise import Noise, NoiseDraws
 from vidsr.errors import MemoryExhaustedError
-from vidsr.media.colour import from_rgb, to_rgb
+from vidsr.media.shown import from_shown, to_shown
 from vidsr.models.xpsr.autoencoder import FACTOR
 from vidsr.restore.xpsr.frame import FrameRestorer, Restored
 from vidsr.restore.xpsr.ladder import is_out_of_memory, ladder
@@ -100,9 +100,7 @@ class XpsrRestorer:
         results = run_together([self._on_its_way(work) for work in batch], self.predictor())
         return [
             Done(
-                frame=from_rgb(
-                    result.pixels, pix_fmt=work.frame.pix_fmt, colour=work.frame.colour, like=work.frame
-                ),
+                frame=from_shown(result.pixels, like=work.frame),
                 carry=result.carry if self._settings.warm_start else None,
                 steps=result.steps,
                 notes=notes,
@@ -111,7 +109,7 @@ class XpsrRestorer:
         ]
 
     def _on_its_way(self, work: Work) -> Denoising[Restored]:
-        pixels, seed, index = to_rgb(work.frame), work.seed, work.frame.index
+        pixels, seed, index = to_shown(work.frame), work.seed, work.frame.index
         carry = work.carry if isinstance(work.carry, XpsrCarry) and self._settings.warm_start else None
         carried = None
         if carry is not None and self._settings.carried_noise:

@@ -1,0 +1,96 @@
+"""What a signal does to the process: the first asks it to stop, the second ends it at once.
+
+Only the owner of a process decides on its signals: the command line and workers do, a library does not.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import NoReturn
+
+from vidsr.errors import Stopped, VidsrError
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+GRACE_SECONDS = 15.0
+"""Given to a process that was asked to stop; then it is ended."""
+
+
+@contextlib.contextmanager
+def stop_on_signals(*, grace_seconds: float = GRACE_SECONDS) -> Iterator[None]:
+    """Have SIGINT and SIGTERM stop the body. For the main thread.
+
+    The first one raises Stopped in the body, which ends in good order: threads are stopped, finished parts
+    are kept. A native call can hold the main thread for longer than anybody wants to wait, and Python runs no
+    handler until it returns: so a thread of its own ends the process after `grace_seconds`, or when a second
+    signal comes. Nothing is lost by that: all that is kept is written so that it may end at any moment.
+
+    Args:
+        grace_seconds: from the first signal to the end of the process at the latest.
+
+    Raises:
+        Stopped: in the body, wherever it is.
+    """
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    is_stopping = False
+
+    def ask_to_stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        nonlocal is_stopping
+        # The second is the watcher's.
+        if not is_stopping:
+            is_stopping = True
+            raise _stopped(number)
+
+    handlers = {number: signal.signal(number, ask_to_stop) for number in SIGNALS}
+    # Written to by the C handler, whatever the main thread does.
+    wakeup = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+    watcher = threading.Thread(
+        target=_watch, args=(receiver, grace_seconds), daemon=True, name="vidsr-signals"
+    )
+    watcher.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        sender.close()
+        watcher.join()
+        receiver.close()
+
+
+def end_process(error: VidsrError) -> NoReturn:
+    """Say why, and end the process without waiting for anything."""
+    # The streams of Python may be locked by a thread that never returns.
+    os.write(2, f"vidsr: error: {' '.join(str(error).split())}\n".encode(errors="backslashreplace"))
+    os._exit(error.exit_code)
+
+
+def _watch(receiver: socket.socket, grace_seconds: float) -> None:
+    """End the process when a second signal arrives, or too long after the first."""
+    deadline: float | None = None
+    first = 0
+    while True:
+        receiver.settimeout(None if deadline is None else max(0.01, deadline - time.monotonic()))
+        try:
+            received = receiver.recv(1)
+        except TimeoutError:
+            end_process(_stopped(first))
+        if not received:
+            return
+        if received[0] not in SIGNALS:
+            continue
+        if deadline is not None:
+            end_process(_stopped(received[0]))
+        first, deadline = received[0], time.monotonic() + grace_seconds
+
+
+def _stopped(number: int) -> Stopped:
+    name = signal.Signals(number).name
+    return Stopped(f"stopped by {name}; run the same command again to go on", signal_number=number)
