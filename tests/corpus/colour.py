@@ -59,6 +59,7 @@ COLOUR: dict[str, CorpusClass] = {
         pix_fmt="yuv420p12le",
         bit_depth=12,
         tracks=(),
+        outcome=Outcome(says=("encoded with hevc: h264 does not hold yuv420p12le",)),
     ),
     "full_range": CorpusClass(
         suffix=".mp4",
@@ -126,7 +127,10 @@ COLOUR: dict[str, CorpusClass] = {
         transfer=16,
         full_range=False,
         tracks=(),
-        outcome=Outcome(hdr=("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL")),
+        outcome=Outcome(
+            says=("encoded with hevc: HDR is looked for in it",),
+            hdr=("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"),
+        ),
     ),
     "hlg": CorpusClass(
         suffix=".mp4",
@@ -140,6 +144,7 @@ COLOUR: dict[str, CorpusClass] = {
         transfer=18,
         full_range=False,
         tracks=(),
+        outcome=Outcome(says=("encoded with hevc: HDR is looked for in it",)),
     ),
     "gray": CorpusClass(
         suffix=".mkv",
@@ -181,6 +186,7 @@ COLOUR: dict[str, CorpusClass] = {
         bit_depth=16,
         matrix=0,
         tracks=(),
+        outcome=Outcome(says=("encoded with ffv1: h264 does not hold gbrp16le",)),
     ),
     "alpha_prores": CorpusClass(
         suffix=".mov",
@@ -190,7 +196,9 @@ COLOUR: dict[str, CorpusClass] = {
         pix_fmt="yuva444p12le",
         bit_depth=12,
         tracks=(),
-        outcome=Outcome(has_alpha=True),
+        outcome=Outcome(
+            says=("encoded with prores: it keeps the transparency", "12 bits become 10"), has_alpha=True
+        ),
     ),
     "alpha_vp9": CorpusClass(
         suffix=".webm",
@@ -200,7 +208,7 @@ COLOUR: dict[str, CorpusClass] = {
         tick=MILLISECOND / 2,
         codec="vp9",
         tracks=(),
-        outcome=Outcome(has_alpha=True),
+        outcome=Outcome(says=("encoded with vp9: it keeps the transparency",), has_alpha=True),
     ),
 }
 """What a sample means."""

@@ -266,12 +266,14 @@ def test_the_picture_keeps_its_depth_and_colour(case: Case) -> None:
     expected = case.expected
     before, frame = _first_frames(case)
     components = frame.format.components
+    with _open(case.output) as container:
+        tags = {key.lower(): value for key, value in _after(case, container).metadata.items()}
     found = {
         "matrix": frame.colorspace,
         "primaries": frame.color_primaries,
         "transfer": frame.color_trc,
         "full_range": frame.color_range == 2,
-        "has_alpha": any(component.is_alpha for component in components),
+        "has_alpha": any(component.is_alpha for component in components) or tags.get("alpha_mode") == "1",
     }
     wanted = {name: getattr(expected, name) for name in found if getattr(expected, name) is not None}
     assert {name: found[name] for name in wanted} == wanted

@@ -74,7 +74,7 @@ def packets_of(
 def num_broken(path: Path) -> dict[int, int]:
     """Return how many broken packets `packets_of` leaves out of each stream, by its index."""
     counts: Counter[int] = Counter()
-    with av.open(f"file:{path}", options=dict(open_options())) as file:
+    with av.open(f"file:{path}", metadata_errors="replace", options=dict(open_options())) as file:
         if framed := [stream for stream in file.streams if _is_framed(stream)]:
             deque(_packets(file, framed, counts=counts), maxlen=0)
     return dict(counts)

@@ -11,6 +11,7 @@ import numpy as np
 from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from vidsr.errors import InputError
 from vidsr.media.codecs import CODECS, CodecFacts, resolve_codec
@@ -41,6 +42,8 @@ from vidsr.media.trial import Held, try_conversion, try_stream
 from vidsr.types import Colour, FrameTable, HdrMetadata, MediaInfo, Plan, StreamPlan, VideoInfo
 
 MAX_SCALE = 4
+NOWHERE = -(2**62)
+"""Time of a packet that has none: off by more than any tolerance."""
 IDENTITY = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
 
 __all__ = ["Difference", "VerifyReport", "verify"]
@@ -261,12 +264,11 @@ def _compare_frames(expected: _Expectation, output: Path, stream_index: int) -> 
     with open_for_copying(output) as file:
         stream = cast(VideoStream, file.streams[stream_index])
         tick = cast(Fraction, stream.time_base)
-        shown = _shown(file, stream)
+        got = _shown(file, stream)
         duration = _stated_duration(stream)
     wanted, end = output_times(
         expected.frames, time_base=expected.info.video.time_base, offset=expected.offset, tick=tick
     )
-    got = np.sort(np.array([pts for pts in shown if pts is not None], dtype=np.int64))
     if len(got) != len(wanted):
         yield Difference(kind="frames", message=f"the output shows {len(got)} frames, not {len(wanted)}")
     elif len(moved := np.flatnonzero(np.abs(got - wanted) > 1)):
@@ -288,9 +290,10 @@ def _num_shown(output: Path, found: MediaInfo) -> int:
         return len(_shown(file, cast(VideoStream, file.streams[found.video.stream_index])))
 
 
-def _shown(file: InputContainer, stream: VideoStream) -> list[int | None]:
-    """Return the pts of every packet whose picture is shown."""
-    return [packet.pts for packet in file.demux(stream) if packet.size and not packet.is_discard]
+def _shown(file: InputContainer, stream: VideoStream) -> NDArray[np.int64]:
+    """Return the pts of every packet whose picture is shown, sorted."""
+    shown = (packet.pts for packet in file.demux(stream) if packet.size and not packet.is_discard)
+    return np.sort(np.fromiter((NOWHERE if pts is None else pts for pts in shown), dtype=np.int64))
 
 
 def _stated_duration(stream: VideoStream) -> Fraction | None:
