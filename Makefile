@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo install check format test slow gpu bench clean
+.PHONY: demo install check format test slow fuzz gpu bench clean
 
 demo: install
 	$(BIN)/python examples/demo.py
@@ -25,6 +25,9 @@ test: install
 
 slow: install
 	$(BIN)/pytest -q -m slow
+
+fuzz: install
+	VIDSR_FUZZ_SECONDS=60 VIDSR_FUZZ_SEED=1000 $(BIN)/pytest -q tests/fuzz
 
 gpu: install
 	VIDSR_REQUIRE_GPU=1 $(BIN)/pytest -q -m gpu

@@ -20,6 +20,7 @@ from vidsr.errors import ConfigError, MissingWeightsError
 from vidsr.files import sha256_of
 from vidsr.job.job import ShotStage, Stages
 from vidsr.media.encode import EncodeSettings
+from vidsr.media.limits import Limits
 from vidsr.models import model_folder
 from vidsr.restore.bicubic import BicubicRestorer
 from vidsr.restore.by_shot import by_shot
@@ -59,11 +60,17 @@ def build_stages(job_config: JobConfig) -> Stages:
         stand_in=_stand_in(resolved.caption),
         restorer=facts,
         encode=EncodeSettings(**resolved.encode.model_dump(exclude={"hdr"})),
+        limits=limits_of(resolved),
         stall_seconds=resolved.run.stall_seconds,
         hdr=resolved.encode.hdr,
         deinterlace=resolved.plan.deinterlace,
         shots=shots,
     )
+
+
+def limits_of(job_config: JobConfig) -> Limits:
+    """Return what an input may ask of this machine."""
+    return Limits(**job_config.limits.model_dump())
 
 
 def _shot_stage(config: RestoreConfig, asked: ShotSettings, *, where: str) -> ShotStage:

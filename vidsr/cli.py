@@ -26,6 +26,7 @@ from vidsr.cli_options import (
 from vidsr.errors import EXIT_DONE, StalledError, Stopped, UsageError, VidsrError
 from vidsr.memory import keep_freed_blocks
 from vidsr.stopping import end_process, stop_on_signals
+from vidsr.terminal import printable
 from vidsr.version import __version__
 
 app = typer.Typer(
@@ -99,7 +100,7 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
         on_event=_listener(progress),
         on_hang=end_process,
     )
-    typer.echo(str(report.output))
+    typer.echo(printable(str(report.output)))
     return report.exit_code
 
 
@@ -129,6 +130,7 @@ def probe(input: Input, as_json: AsJson = False) -> int:
     from vidsr.media.probe import probe as read_header
     from vidsr.show import media_lines
 
+    _admit(input)
     info = read_header(input)
     typer.echo(_dump(dataclasses.asdict(info)) if as_json else "\n".join(media_lines(info)))
     return EXIT_DONE
@@ -169,13 +171,16 @@ def verify(
     on_incompatible: OnIncompatible = None,
 ) -> int:
     """Exit 0 only if frames, their times and all streams of OUTPUT agree with SOURCE."""
+    from vidsr.media.verify import MAX_SCALE
     from vidsr.media.verify import verify as compare
 
+    _admit(source)
+    _admit(output, scale=MAX_SCALE)
     options = {"plan.video_stream": video_stream, "plan.on_incompatible": on_incompatible}
     done = config.load(overrides=_overrides(None, options), environment={}).plan
     report = compare(source, output, video_stream=done.video_stream, on_incompatible=done.on_incompatible)
     for difference in report.differences:
-        typer.echo(f"{difference.kind}: {difference.message}")
+        typer.echo(printable(f"{difference.kind}: {difference.message}"))
     if report.ok:
         typer.echo("frames, times and streams agree")
     return EXIT_DONE if report.ok else VidsrError.exit_code
@@ -328,7 +333,7 @@ def main() -> NoReturn:
 
 
 def _fail(message: str, code: int) -> int:
-    sys.stderr.write(f"vidsr: error: {' '.join(message.split())}\n")
+    sys.stderr.write(f"vidsr: error: {printable(' '.join(message.split()))}\n")
     return code
 
 
@@ -341,6 +346,14 @@ def _overrides(
     if priors is not None:
         overrides |= {"caption.captioner": "file", "caption.file": str(priors)}
     return overrides
+
+
+def _admit(path: Path, *, scale: int = 1) -> None:
+    from vidsr.build import limits_of
+    from vidsr.media.admit import admit
+
+    limits = limits_of(config.load())
+    admit(path, dataclasses.replace(limits, max_pixels=limits.max_pixels * scale**2))
 
 
 def _listener(style: str) -> events.Listener:

@@ -306,6 +306,17 @@ class EncodeConfig(_Section):
     threads: int = Field(4, ge=1, le=64, description="Fixed, because the encoder's output depends on it.")
 
 
+class LimitsConfig(_Section):
+    """What an input may ask of this machine before it is refused; nothing that comes out depends on it."""
+
+    max_pixels: int = Field(2**26, ge=1, description="Of one picture; 2^26 is 8192 x 8192.")
+    max_streams: int = Field(500, ge=1, le=1000, description="In the file. FFmpeg opens 1000.")
+    max_chapters: int = Field(10_000, ge=0, description="In the file.")
+    max_tag_bytes: int = Field(2**24, ge=0, description="Of all titles, comments and other tags together.")
+    open_memory_bytes: int = Field(2**31, ge=2**28, description="Address space to open the file in.")
+    open_seconds: int = Field(60, ge=1, description="Processor time to open the file in.")
+
+
 class RunConfig(_Section):
     """How a run behaves; nothing of it changes what comes out."""
 
@@ -324,6 +335,7 @@ class JobConfig(_Section):
     caption: CaptionConfig = CaptionConfig()
     restore: RestoreConfig = RestoreConfig()
     encode: EncodeConfig = EncodeConfig()
+    limits: LimitsConfig = LimitsConfig()
     run: RunConfig = RunConfig()
     seed: int = Field(0, ge=0, lt=2**63, description="Of all noise.")
 

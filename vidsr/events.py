@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, TextIO
 
+from vidsr.terminal import printable
 from vidsr.types import Prior
 
 
@@ -143,7 +144,7 @@ class WarningLines:
     def __call__(self, event: Event) -> None:
         """Write `event` if it is a warning."""
         if isinstance(event, Warned):
-            self._stream.write(f"vidsr: warning: {event.message}\n")
+            self._stream.write(f"vidsr: warning: {printable(event.message)}\n")
 
 
 class JsonLines:
@@ -174,7 +175,7 @@ class PlainLines:
             return
         if line := describe(event):
             self._last = time.monotonic()
-            self._stream.write(f"vidsr: {line}\n")
+            self._stream.write(f"vidsr: {printable(line)}\n")
             self._stream.flush()
 
 
@@ -253,7 +254,7 @@ class Bar:
         if isinstance(event, Planned | Warned | Captioned | Assembling | Finished) and (
             line := describe(event)
         ):
-            self._progress.console.print(line, highlight=False, markup=False)
+            self._progress.console.print(printable(line), highlight=False, markup=False)
 
     def _show_frames(self, event: Restored) -> None:
         if self._progress.tasks[0].total is None:

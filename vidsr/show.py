@@ -1,9 +1,10 @@
-"""Files and plans in words, for a person at a terminal."""
+"""Files and plans in words, for a person at a terminal: lines that are safe to print."""
 
 from collections.abc import Sequence
 
 from vidsr.events import count
 from vidsr.models.store import InstalledModel
+from vidsr.terminal import printable
 from vidsr.types import HdrMetadata, MediaInfo, Plan, StreamInfo, StreamPlan
 
 
@@ -27,7 +28,7 @@ def media_lines(info: MediaInfo) -> list[str]:
     lines += [_stream_line(stream) for stream in info.streams if stream.index != video.stream_index]
     if info.num_chapters:
         lines.append(f"chapters: {info.num_chapters}")
-    return lines
+    return [printable(line) for line in lines]
 
 
 def model_lines(models: Sequence[InstalledModel]) -> list[str]:
@@ -37,7 +38,7 @@ def model_lines(models: Sequence[InstalledModel]) -> list[str]:
         size = f"{model.size_bytes / 1e9:.2f} GB"
         lines.append(f"{model.name}: {model.kind}, {model.dtype}, {size}, {model.digest[:16]}, {model.path}")
         lines += [f"  from {source}" for source in model.sources]
-    return lines
+    return [printable(line) for line in lines]
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -54,7 +55,7 @@ def plan_lines(plan: Plan) -> list[str]:
     lines += [f"warning: {text}" for text in (*plan.warnings, *plan.repairs)]
     lines += [f"damaged: {text}" for text in plan.losses]
     lines += [f"shot {shot.index}: frames {shot.start} to {shot.stop - 1}" for shot in plan.shots]
-    return lines
+    return [printable(line) for line in lines]
 
 
 def _range_name(full_range: bool | None) -> str:

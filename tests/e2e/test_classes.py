@@ -1,8 +1,13 @@
-"""Every class of input goes the whole way and comes out with its times, streams and picture facts.
+"""Every class of input goes the whole way and comes out with all that was true of it, or is refused.
 
 What is checked here is read with PyAV directly, not with vidsr's own reader; `vidsr verify` is asked as well.
+The inputs are those of tests/corpus and, where VIDSR_CORPUS_DIR names a folder, those in it, with what is
+expected written beside each: see docs/reliability.md.
 """
 
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,8 +20,10 @@ from numpy.typing import NDArray
 
 import vidsr
 from tests import corpus
-from tests.corpus import CLASSES, CorpusClass
+from tests.corpus import EVERY, Outcome
+from tests.corpus.folder import expectations_in
 from vidsr.media.verify import verify
+from vidsr.types import Plan
 
 OVERRIDES = {
     "restore.restorer": "bicubic",
@@ -25,109 +32,282 @@ OVERRIDES = {
     "encode.preset": "ultrafast",
     "plan.part_frames": 16,
 }
+MATROSKA_TICK = Fraction(1, 1000)
+BY_MODEL = ("two_frames", "tiny", "odd_420")
+"""Classes that also go through the embedded model."""
 
 
-@pytest.fixture(scope="module", params=sorted(CLASSES))
-def case(request: pytest.FixtureRequest, corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory):
-    name: str = request.param
-    source = corpus.make(name, corpus_folder)
-    folder = tmp_path_factory.mktemp(name)
-    report = vidsr.enhance(source, folder / f"out{_suffix(source)}", overrides=OVERRIDES)
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """Something to restore, and what is expected of it."""
+
+    make: Callable[[Path], Path]
+    expected: Outcome
+    output_suffix: str | None = None
+    is_slow: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What a run came to."""
+
+    source: Path
+    output: Path
+    plan: Plan
+    expected: Outcome
+    exit_code: int
+    said: tuple[str, ...]
+
+
+def _inputs() -> dict[str, Input]:
+    inputs = {
+        name: Input(
+            make=lambda folder, name=name: corpus.make(name, folder),
+            expected=facts.expected,
+            output_suffix=facts.output_suffix,
+            is_slow=facts.is_slow,
+        )
+        for name, facts in EVERY.items()
+    }
+    if folder := os.environ.get("VIDSR_CORPUS_DIR"):
+        for path, expected in expectations_in(Path(folder)).items():
+            inputs[f"folder-{path.name}"] = Input(make=lambda _folder, path=path: path, expected=expected)
+    return inputs
+
+
+INPUTS = _inputs()
+
+
+def _params(*, are_refused: bool) -> list[object]:
+    return [
+        pytest.param(name, marks=pytest.mark.slow if entry.is_slow else ())
+        for name, entry in INPUTS.items()
+        if (entry.expected.exit_code not in {0, 4}) == are_refused
+    ]
+
+
+@pytest.fixture(scope="module", params=_params(are_refused=False))
+def case(
+    request: pytest.FixtureRequest, corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Case:
+    entry = INPUTS[request.param]
+    source = entry.make(corpus_folder)
+    folder = tmp_path_factory.mktemp("case")
+    suffix = entry.output_suffix or _suffix(source)
+    plan = vidsr.plan(source, folder / f"out{suffix}", overrides=OVERRIDES)
+    report = vidsr.enhance(source, folder / f"out{suffix}", overrides=OVERRIDES)
     assert sorted(path.name for path in folder.iterdir()) == [report.output.name], "something was left behind"
-    return CLASSES[name], source, report.output, vidsr.plan(source, report.output, overrides=OVERRIDES)
+    return Case(
+        source=source,
+        output=report.output,
+        plan=plan,
+        expected=entry.expected,
+        exit_code=report.exit_code,
+        said=tuple(report.warnings),
+    )
 
 
 def _suffix(source: Path) -> str:
     return source.suffix if source.suffix in {".mp4", ".mov", ".mkv"} else ".mkv"
 
 
-def _video(container: av.container.InputContainer) -> av.video.stream.VideoStream:
-    return next(
-        stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
-    )
+def _open(path: Path) -> av.container.InputContainer:
+    return av.open(f"file:{path}", metadata_errors="replace")
 
 
-def test_every_frame_has_its_time(case) -> None:
-    facts, _, output, plan = case
-    facts: CorpusClass
-    with av.open(str(output)) as container:
-        stream = _video(container)
+def _pictures(container: av.container.InputContainer) -> list[av.video.stream.VideoStream]:
+    return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+
+
+def _before(case: Case, container: av.container.InputContainer) -> av.video.stream.VideoStream:
+    """Return the source's stream that is restored."""
+    return container.streams[case.plan.info.video.stream_index]
+
+
+def _after(case: Case, container: av.container.InputContainer) -> av.video.stream.VideoStream:
+    """Return the output's restored stream: as many pictures are before it as in the source."""
+    with _open(case.source) as source:
+        index = _pictures(source).index(_before(case, source))
+    return _pictures(container)[index]
+
+
+def _first_frames(case: Case) -> tuple[av.VideoFrame, av.VideoFrame]:
+    """Return the first frame of the source and of the output."""
+    with _open(case.source) as source, _open(case.output) as output:
+        return next(source.decode(_before(case, source))), next(output.decode(_after(case, output)))
+
+
+@pytest.mark.parametrize("name", _params(are_refused=True))
+def test_what_cannot_be_restored_is_refused_and_leaves_nothing(
+    name: str, corpus_folder: Path, tmp_path: Path
+) -> None:
+    entry = INPUTS[name]
+    source = entry.make(corpus_folder)
+    for act in (vidsr.plan, vidsr.enhance):
+        with pytest.raises(vidsr.VidsrError) as caught:
+            act(source, tmp_path / "out.mkv", overrides=OVERRIDES)
+        assert caught.value.exit_code == entry.expected.exit_code
+        assert all(words in str(caught.value) for words in entry.expected.says), str(caught.value)
+        assert source.name in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_ends_with_its_exit_code_and_says_what_it_did(case: Case) -> None:
+    """Nothing is said that is not expected, and everything that is expected is said."""
+    assert case.exit_code == case.expected.exit_code, case.said
+    for message in case.said:
+        assert any(words in message for words in case.expected.says), message
+    for words in case.expected.says:
+        assert any(words in message for message in case.said), (words, case.said)
+
+
+def test_every_frame_has_its_time(case: Case) -> None:
+    with _open(case.output) as container:
+        stream = _after(case, container)
         tick = stream.time_base
         times = [frame.pts * tick for frame in container.decode(stream)]
-    assert len(times) == facts.num_frames
-    for got, wanted in zip(times, facts.times, strict=True):
-        assert abs(got - wanted - plan.output.offset) <= facts.tick + tick
+    if case.expected.num_frames is not None:
+        assert len(times) == case.expected.num_frames
+    if case.expected.times is not None:
+        for got, wanted in zip(times, case.expected.times, strict=True):
+            assert abs(got - wanted - case.plan.output.offset) <= case.expected.tick + tick
 
 
-def test_verify_agrees(case) -> None:
-    _, source, output, _ = case
-    report = verify(source, output)
+def test_verify_agrees(case: Case) -> None:
+    report = verify(case.source, case.output)
     assert report.ok, report.differences
 
 
-def test_sound_is_copied_byte_by_byte(case) -> None:
-    _, source, output, _ = case
-    assert _sound(source) == _sound(output)
+def test_sound_is_copied_byte_by_byte(case: Case) -> None:
+    assert _sound(case.source) == _sound(case.output)
 
 
-def _sound(path: Path) -> list[list[bytes]]:
-    with av.open(str(path)) as container:
-        packets: dict[int, list[bytes]] = {stream.index: [] for stream in container.streams.audio}
-        for packet in container.demux():
-            if packet.size and packet.stream.index in packets:
-                packets[packet.stream.index].append(bytes(packet))
-    return list(packets.values())
+def _sound(path: Path) -> list[bytes]:
+    """Return each stream of sound.
+
+    The headers are taken off that only transport streams put before AAC; what has lost its own is no packet.
+    """
+    with _open(path) as container:
+        streams = {stream.index: bytearray() for stream in container.streams.audio}
+        packets = container.demux([container.streams[index] for index in streams]) if streams else iter(())
+        for packet in _readable(packets):
+            payload, context = bytes(packet), packet.stream.codec_context
+            is_framed = context.name == "aac" and not context.extradata
+            if not is_framed or payload[:1] == b"\xff":
+                streams[packet.stream.index] += payload[7:] if is_framed else payload
+    return [bytes(content) for content in streams.values()]
 
 
-def test_no_stream_is_missing(case) -> None:
-    facts, _, output, _ = case
-    with av.open(str(output)) as container:
-        kinds = [
-            stream.type
-            for stream in container.streams
-            if stream is not _video(container) and stream.type in {"audio", "subtitle", "attachment", "video"}
-        ]
-        languages = [stream.metadata.get("language", "") for stream in container.streams.audio]
+def _readable(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
+    try:
+        yield from (packet for packet in packets if packet.size)
+    except av.error.InvalidDataError:
+        return  # a damaged file ends there
+
+
+def test_sound_stays_beside_the_picture(case: Case) -> None:
+    """It is moved as the picture is: exactly in mp4 and mov, to a millisecond in Matroska."""
+    tolerance = MATROSKA_TICK if case.output.suffix in {".mkv", ".webm"} else Fraction(0)
+    for before, after in zip(_first_sounds(case.source), _first_sounds(case.output), strict=True):
+        assert abs(after - before - case.plan.output.offset) <= tolerance
+
+
+def _first_sounds(path: Path) -> list[Fraction]:
+    """Return when each stream of sound begins, in seconds."""
+    with _open(path) as container:
+        firsts: dict[int, Fraction] = {}
+        for packet in _readable(container.demux(container.streams.audio)) if container.streams.audio else ():
+            firsts.setdefault(packet.stream.index, packet.pts * packet.time_base)
+        return [firsts[stream.index] for stream in container.streams.audio]
+
+
+def test_no_stream_is_missing(case: Case) -> None:
+    if case.expected.tracks is None:
+        return
+    with _open(case.output) as container:
+        picture = _after(case, container)
+        kept = [stream for stream in container.streams if stream is not picture and stream.type != "data"]
+        kinds = [stream.type for stream in kept]
+        languages = [stream.metadata.get("language", "und") for stream in container.streams.audio]
         num_chapters = len(container.chapters())
-    wanted = [track.kind for track in facts.tracks if track.kind != "data"]
-    assert sorted(kinds) == sorted(wanted)
-    assert num_chapters == facts.num_chapters
-    for got, track in zip(languages, [track for track in facts.tracks if track.kind == "audio"], strict=True):
-        assert got in {track.language, "und"} if not track.language else got == track.language
+    assert sorted(kinds) == sorted(track.kind for track in case.expected.tracks)
+    sounds = [track.language or "und" for track in case.expected.tracks if track.kind == "audio"]
+    assert languages == sounds
+    assert num_chapters == case.expected.num_chapters
 
 
-def test_the_picture_keeps_its_facts(case) -> None:
-    facts, _, output, _ = case
-    with av.open(str(output)) as container:
-        stream = _video(container)
+def test_title_and_timecode_are_kept(case: Case) -> None:
+    with _open(case.source) as before, _open(case.output) as after:
+        assert after.metadata.get("title") == before.metadata.get("title")
+        wanted = _before(case, before).metadata.get("timecode")
+        assert _after(case, after).metadata.get("timecode") == wanted
+
+
+def test_the_picture_keeps_its_shape(case: Case) -> None:
+    expected = case.expected
+    with _open(case.output) as container:
+        stream = _after(case, container)
         frame = next(container.decode(stream))
         aspect = stream.sample_aspect_ratio or Fraction(1)
         matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
-    assert (frame.width, frame.height) == (2 * facts.width, 2 * facts.height)
-    assert aspect == facts.sample_aspect_ratio
-    assert max(component.bits for component in frame.format.components) >= facts.bit_depth
-    assert (matrix is not None) == (facts.display_matrix is not None)
-    if facts.display_matrix is not None:
-        assert tuple(np.frombuffer(matrix, dtype="<i4").tolist()) == facts.display_matrix
-    if facts.pix_fmt.startswith("yuv"):  # gray and RGB become YCbCr, in the encoder's usual range
-        assert facts.matrix is None or frame.colorspace == facts.matrix
-        assert facts.full_range is None or (frame.color_range == 2) == facts.full_range
+    turn = None if matrix is None else tuple(np.frombuffer(matrix, dtype="<i4").tolist())
+    found = {
+        "width": frame.width,
+        "height": frame.height,
+        "sample_aspect_ratio": aspect,
+        "is_turned": turn is not None,
+        "display_matrix": turn,
+    }
+    wanted = {name: getattr(expected, name) for name in found if getattr(expected, name) is not None}
+    assert {name: found[name] for name in wanted} == wanted
 
 
-def test_colours_stay(case) -> None:
+def test_the_picture_keeps_its_depth_and_colour(case: Case) -> None:
+    expected = case.expected
+    before, frame = _first_frames(case)
+    components = frame.format.components
+    with _open(case.output) as container:
+        tags = {key.lower(): value for key, value in _after(case, container).metadata.items()}
+    found = {
+        "matrix": frame.colorspace,
+        "primaries": frame.color_primaries,
+        "transfer": frame.color_trc,
+        "full_range": frame.color_range == 2,
+        "has_alpha": any(component.is_alpha for component in components) or tags.get("alpha_mode") == "1",
+    }
+    wanted = {name: getattr(expected, name) for name in found if getattr(expected, name) is not None}
+    assert {name: found[name] for name in wanted} == wanted
+    assert max(component.bits for component in components) >= (expected.bit_depth or 8)
+    for name in expected.hdr or ():
+        kind = getattr(SideDataType, name)
+        assert bytes(frame.side_data[kind]) == bytes(before.side_data[kind]), name
+
+
+def test_colours_stay(case: Case) -> None:
     """By the tags of each file, as a player would show them.
 
     Chroma is sited differently by PyAV's conversion at another size, which moves saturated fields by up to 4
     levels; a wrong matrix or range moves them by up to 20.
     """
-    _, source, output, _ = case
-    np.testing.assert_allclose(_mean_colours(source), _mean_colours(output), atol=5)
+    before, after = _first_frames(case)
+    count = 4 if min(before.width, before.height) >= 64 else 1  # of a small picture, all of it
+    np.testing.assert_allclose(_mean_colours(before, count), _mean_colours(after, count), atol=5)
 
 
-def _mean_colours(path: Path) -> NDArray[np.float64]:
-    """Return the mean of red, green and blue in each of 4 x 4 fields of the first picture. [4, 4, 3]"""
-    with av.open(str(path)) as container:
-        frame = next(container.decode(_video(container)))
+def _mean_colours(frame: av.VideoFrame, count: int) -> NDArray[np.float64]:
+    """Return the mean of red, green and blue in each of `count` x `count` fields. [count, count, 3]"""
     pixels = frame.to_ndarray(format="rgb24").astype(np.float64)
-    height, width = (side // 4 * 4 for side in pixels.shape[:2])
-    return pixels[:height, :width].reshape(4, height // 4, 4, width // 4, 3).mean((1, 3))
+    height, width = (side // count * count for side in pixels.shape[:2])
+    fields = pixels[:height, :width].reshape(count, height // count, count, width // count, 3)
+    return fields.mean((1, 3))
+
+
+@pytest.mark.parametrize("name", BY_MODEL)
+def test_the_embedded_model_keeps_them_too(name: str, corpus_folder: Path, tmp_path: Path) -> None:
+    facts = EVERY[name]
+    output = tmp_path / f"out{facts.suffix}"
+    report = vidsr.enhance(
+        corpus.make(name, corpus_folder), output, overrides={**OVERRIDES, "restore.restorer": "xpsr-s"}
+    )
+    assert (report.exit_code, report.num_frames) == (0, facts.num_frames)
+    assert verify(corpus.make(name, corpus_folder), output).differences == ()

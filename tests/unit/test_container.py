@@ -1,3 +1,4 @@
+import shlex
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -218,7 +219,7 @@ def test_the_offset_is_the_smallest_that_the_container_needs(
 
 def test_sound_that_is_heard_is_not_hidden_by_mp4(corpus_folder: Path, tmp_path: Path) -> None:
     source = tmp_path / "in.mkv"
-    arguments = [*corpus.shlex.split(corpus.ABBREVIATIONS["picture"]), "-f", "lavfi", "-i", "sine=d=2"]
+    arguments = [*shlex.split(corpus.ABBREVIATIONS["picture"]), "-f", "lavfi", "-i", "sine=d=2"]
     shift = ["-filter:a", "asetpts=PTS-0.1/TB", "-c:a", "pcm_s16le", "-avoid_negative_ts", "disabled"]
     corpus.run([*arguments, *shift, "-copyts", "-c:v", "libx264", str(source)])
     assert plan_for(source, suffix=".mp4").output.offset >= Fraction(1, 11)

@@ -9,12 +9,13 @@ import pytest
 from av.packet import Packet
 
 from tests import corpus
-from tests.assembled import assembled
+from tests.assembled import PART_FRAMES, assembled
 from vidsr.errors import NotAVideoError
+from vidsr.media.copies import copied_metadata, is_chapter_track
 from vidsr.media.verify import verify
 from vidsr.types import Plan
 
-VIDEO, SOUND, COMMENTARY, SUBTITLES, ATTACHMENT = 0, 1, 2, 3, 5
+VIDEO, SOUND, COMMENTARY, SUBTITLES, SIGNS, ATTACHMENT = 0, 1, 2, 3, 4, 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +29,8 @@ class Made:
 class Mutation:
     """How a copy differs from a good output."""
 
-    packet: Callable[[Packet, int], Packet | None] = lambda packet, _number: packet
-    """Given each packet and its number within its stream."""
+    packet: Callable[[Packet, int], Packet | list[Packet] | None] = lambda packet, _number: packet
+    """Given each packet and its number within its stream; several take the place of one."""
     stream: Callable[[Any], None] = lambda _stream: None
     """Given each stream of the copy."""
     without: tuple[int, ...] = ()
@@ -44,11 +45,11 @@ def mutated(made: Made, path: Path, mutation: Mutation) -> Path:
     options = {"default_mode": "passthrough", "avoid_negative_ts": "disabled"}
     with (
         av.open(str(made.output)) as file,
-        av.open(str(path), "w", format="matroska", container_options=options) as out,
+        av.open(str(path), "w", format=made.plan.output.container, container_options=options) as out,
     ):
         copies = {}
         for stream in file.streams:
-            if stream.index in mutation.without:
+            if stream.index in mutation.without or is_chapter_track(stream):
                 continue
             if stream.type == "attachment":
                 out.add_attachment(stream.name, stream.mimetype, mutation.attachment(stream.data))
@@ -59,7 +60,7 @@ def mutated(made: Made, path: Path, mutation: Mutation) -> Path:
             else:
                 for _ in range(2 if stream.index in mutation.twice else 1):
                     copies[stream.index] = out.add_stream_from_template(stream, opaque=True)
-                    copies[stream.index].metadata.update(stream.metadata)
+                    copies[stream.index].metadata.update(copied_metadata(stream))
                     copies[stream.index].disposition = stream.disposition
                     mutation.stream(copies[stream.index])
         out.metadata.update(file.metadata)
@@ -80,9 +81,10 @@ def _copy(out: Any, packet: Packet, copies: dict[int, Any], mutation: Mutation) 
     number = mutation.counts.get(index, 0)
     mutation.counts[index] = number + 1
     changed = mutation.packet(packet, number)
-    if changed is not None:
-        changed.stream = copies[index]
-        out.mux_one(changed)
+    for each in changed if isinstance(changed, list) else [changed]:
+        if each is not None:
+            each.stream = copies[index]
+            out.mux_one(each)
 
 
 def altered(packet: Packet, content: bytes) -> Packet:
@@ -106,9 +108,10 @@ def only(stream: int, number: int | None, change: Callable[[Packet], Packet | No
 
 def moved(milliseconds: int) -> Callable[[Packet], Packet]:
     def apply(packet: Packet) -> Packet:
-        packet.pts += milliseconds
+        ticks = round(Fraction(milliseconds, 1000) / packet.time_base)
+        packet.pts += ticks
         if packet.dts is not None:
-            packet.dts += milliseconds
+            packet.dts += ticks
         return packet
 
     return apply
@@ -134,6 +137,22 @@ def zeroed(packet: Packet) -> Packet:
     return altered(packet, bytes(packet.size))
 
 
+def swapped(first: int) -> Mutation:
+    """Let packets `first` and the next one of the sound change their contents, not their times."""
+    held: list[Packet] = []
+
+    def apply(packet: Packet, at: int) -> Packet | list[Packet] | None:
+        if packet.stream_index != SOUND or at not in {first, first + 1}:
+            return packet
+        if at == first:
+            held.append(packet)
+            return None
+        (before,) = held
+        return [altered(before, bytes(packet)), altered(packet, bytes(before))]
+
+    return Mutation(packet=apply)
+
+
 def on_stream(index: int, change: Callable[[Any], None]) -> Mutation:
     return Mutation(stream=lambda stream: change(stream) if stream.index == index else None)
 
@@ -151,7 +170,9 @@ def turned(stream: Any) -> None:
 
 
 def later(chapters: list[Any]) -> list[Any]:
-    return [{**chapters[0], "start": chapters[0]["start"] + 5_000_000}, *chapters[1:]]
+    # Not the first one, which mp4 lets begin with the video.
+    *before, last = chapters
+    return [*before, {**last, "start": last["start"] + round(Fraction(1, 200) / last["time_base"])}]
 
 
 def renamed(chapters: list[Any]) -> list[Any]:
@@ -165,6 +186,9 @@ MUTATIONS: dict[str, tuple[str, Callable[[], Mutation]]] = {
     "the picture is late": ("time", lambda: only(VIDEO, None, moved(5))),
     "the picture lasts": ("duration", lambda: only(VIDEO, 49, lasting)),
     "the picture cannot be decoded": ("decode", lambda: only(VIDEO, None, zeroed)),
+    "the first frame of a part cannot be decoded": ("decode", lambda: only(VIDEO, PART_FRAMES, zeroed)),
+    "the last frame of a part cannot be decoded": ("decode", lambda: only(VIDEO, PART_FRAMES - 1, zeroed)),
+    "the last frame of all cannot be decoded": ("decode", lambda: only(VIDEO, 49, zeroed)),
     "the picture is turned": ("geometry", lambda: on_stream(VIDEO, turned)),
     "sound is missing": ("stream", lambda: Mutation(without=(COMMENTARY,))),
     "subtitles are missing": ("stream", lambda: Mutation(without=(SUBTITLES,))),
@@ -174,6 +198,7 @@ MUTATIONS: dict[str, tuple[str, Callable[[], Mutation]]] = {
     "the last packet of sound is lost": ("payload", lambda: only(SOUND, 94, lambda _packet: None)),
     "a bit of sound is another": ("payload", lambda: only(SOUND, 10, flipped)),
     "a subtitle is another": ("payload", lambda: only(SUBTITLES, 1, flipped)),
+    "two packets of sound are swapped": ("payload", lambda: swapped(10)),
     "sound is late": ("time", lambda: only(SOUND, None, moved(5))),
     "a subtitle is late": ("time", lambda: only(SUBTITLES, 1, moved(5))),
     "a subtitle stays": ("duration", lambda: only(SUBTITLES, 1, lasting)),
@@ -182,6 +207,7 @@ MUTATIONS: dict[str, tuple[str, Callable[[], Mutation]]] = {
     "the title is another": ("title", lambda: on_stream(COMMENTARY, with_tag("title", "Music"))),
     "a flag is lost": ("disposition", lambda: on_stream(COMMENTARY, with_flags(0))),
     "a flag is new": ("disposition", lambda: on_stream(SUBTITLES, with_flags(64))),
+    "a chapter is lost": ("chapter", lambda: Mutation(chapters=lambda chapters: chapters[:1])),
     "chapters are lost": ("chapter", lambda: Mutation(chapters=lambda _chapters: [])),
     "a chapter is late": ("chapter", lambda: Mutation(chapters=later)),
     "a chapter has another title": ("chapter", lambda: Mutation(chapters=renamed)),
@@ -209,6 +235,29 @@ def test_it_is_noticed_that(name: str, made: Made, tmp_path: Path) -> None:
     report = verify(made.source, copy, plan=made.plan)
     assert kind in {difference.kind for difference in report.differences}
     assert not report.ok
+
+
+@pytest.fixture(scope="module")
+def made_mp4(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    source = corpus.make("tracks_mp4", corpus_folder)
+    plan, output = assembled(source, tmp_path_factory.mktemp("verify_mp4"), preset="ultrafast")
+    return Made(source=source, plan=plan, output=output)
+
+
+def test_a_plain_copy_of_a_good_mp4_is_good(made_mp4: Made, tmp_path: Path) -> None:
+    copy = mutated(made_mp4, tmp_path / "copy.mp4", Mutation())
+    assert verify(made_mp4.source, copy, plan=made_mp4.plan).differences == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in MUTATIONS if "attachment" not in name and name != "a subtitle stays"],
+)
+def test_in_mp4_it_is_noticed_that(name: str, made_mp4: Made, tmp_path: Path) -> None:
+    kind, make_mutation = MUTATIONS[name]
+    copy = mutated(made_mp4, tmp_path / "copy.mp4", make_mutation())
+    differences = verify(made_mp4.source, copy, plan=made_mp4.plan).differences
+    assert kind in {difference.kind for difference in differences}
 
 
 @pytest.mark.parametrize(
@@ -324,4 +373,4 @@ def test_a_truncated_output_is_noticed(made: Made, tmp_path: Path) -> None:
     copy = tmp_path / "copy.mkv"
     copy.write_bytes(content[: len(content) * 9 // 10])
     kinds = {difference.kind for difference in verify(made.source, copy, plan=made.plan).differences}
-    assert {"frames", "payload", "decode"} <= kinds
+    assert {"frames", "payload"} <= kinds

@@ -12,6 +12,7 @@ from vidsr.job.plan import identify, versions
 from vidsr.job.publish import check_place, default_output
 from vidsr.job.unfinished import discard, folders_of, lock_path, refuse_other_work, state_folder, throw_away
 from vidsr.job.work_folder import WorkFolder
+from vidsr.media.admit import admit
 from vidsr.media.container import suffix_for
 from vidsr.media.probe import probe
 from vidsr.types import InputIdentity, MediaInfo
@@ -78,8 +79,9 @@ def decide_names(job: Job, stages: Stages) -> tuple[MediaInfo, Path]:
     That is where it was asked for, but for an ending that the container does not go with.
 
     Raises:
-        InputError: the input cannot be opened.
+        InputError: the input cannot be opened, or asks for more than the limits allow.
     """
+    admit(job.input, stages.limits)
     info = probe(job.input, video_stream=stages.video_stream)
     suffix = suffix_for(
         info,

@@ -10,8 +10,8 @@ from vidsr.types import Part, Prior
 
 SCHEDULE_ONLY = {"restore": frozenset({"batch_parts"}), "caption": frozenset({"batch_shots", "cache"})}
 """Keys of each section that decide how the work is done, not what comes out."""
-SCHEDULE_SECTION = "run"
-"""A section of the configuration of which nothing decides what comes out."""
+SCHEDULE_SECTIONS = frozenset({"run", "limits"})
+"""Sections of the configuration of which nothing decides what comes out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 def _decisive_config(config: Mapping[str, Any]) -> dict[str, Any]:
     sections = {section: _decisive(section, config.get(section, {})) for section in SCHEDULE_ONLY}
-    return {name: value for name, value in config.items() if name != SCHEDULE_SECTION} | sections
+    return {name: value for name, value in config.items() if name not in SCHEDULE_SECTIONS} | sections
 
 
 def _decisive(section: str, values: Mapping[str, Any]) -> dict[str, Any]:

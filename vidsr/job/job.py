@@ -9,6 +9,7 @@ from vidsr.caption.protocol import Captioner
 from vidsr.errors import EXIT_DONE, EXIT_PARTIAL
 from vidsr.media.encode import EncodeSettings
 from vidsr.media.filters import Deinterlace, Hdr
+from vidsr.media.limits import Limits
 from vidsr.media.streams import OnIncompatible
 from vidsr.restore.protocol import RestorerFacts
 from vidsr.shots import ShotDetector
@@ -64,6 +65,8 @@ class Stages:
     """Describes the shots that the captioner fails at; None: such a shot fails the job."""
     restorer: RestorerFacts
     encode: EncodeSettings
+    limits: Limits = field(default_factory=Limits)
+    """What the input may ask of this machine."""
     stall_seconds: float = 0.0
     """After which a stage that does not move is given up; 0 never."""
     deinterlace: Deinterlace = "auto"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from vidsr.errors import InputError
@@ -17,6 +18,9 @@ from vidsr.types import FrameTable, InputIdentity, MediaInfo, OutputPlan, Plan, 
 
 FORMAT_VERSION = 1
 """Raised when a reader of the old format would misread the new one."""
+
+PIECE = 4096
+"""Frames that are turned into Python's integers at once."""
 
 _VALUES: dict[str, TypeAdapter[Any]] = {
     "input": TypeAdapter(InputIdentity),
@@ -38,8 +42,8 @@ def to_json(plan: Plan) -> str:
     tree: dict[str, Any] = {"format": FORMAT_VERSION}
     tree |= {name: adapter.dump_python(getattr(plan, name), mode="json") for name, adapter in _VALUES.items()}
     tree |= {name: getattr(plan, name) for name in _PLAIN}
-    tree["frames"] = _columns(plan.frames)
-    return json.dumps(tree, separators=(",", ":"))
+    columns = ",".join(f'"{name}":{_numbers(column)}' for name, column in _columns(plan.frames).items())
+    return f'{json.dumps(tree, separators=(",", ":"))[:-1]},"frames":{{{columns}}}}}'
 
 
 def from_json(text: str, *, where: str) -> Plan:
@@ -71,15 +75,23 @@ def read(path: Path) -> Plan:
     return from_json(path.read_text(encoding="utf-8"), where=str(path))
 
 
-def _columns(frames: FrameTable) -> dict[str, list[int] | None]:
+def _columns(frames: FrameTable) -> dict[str, NDArray[Any] | None]:
     is_sound = np.array_equal(frames.pts, frames.source_pts)
     return {
-        "pts": frames.pts.tolist(),
-        "source_pts": None if is_sound else frames.source_pts.tolist(),
-        "duration": frames.duration.tolist(),
-        "luma_crc": frames.luma_crc.tolist(),
-        "flags": frames.flags.tolist(),
+        "pts": frames.pts,
+        "source_pts": None if is_sound else frames.source_pts,
+        "duration": frames.duration,
+        "luma_crc": frames.luma_crc,
+        "flags": frames.flags,
     }
+
+
+def _numbers(column: NDArray[Any] | None) -> str:
+    """Return a column as JSON, in pieces: Python's integers take four times the room of numpy's."""
+    if column is None:
+        return "null"
+    pieces = (column[start : start + PIECE].tolist() for start in range(0, len(column), PIECE))
+    return f"[{','.join(json.dumps(piece, separators=(',', ':'))[1:-1] for piece in pieces)}]"
 
 
 def _table(columns: dict[str, list[int] | None]) -> FrameTable:

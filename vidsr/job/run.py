@@ -18,6 +18,7 @@ from vidsr.job.publish import publish
 from vidsr.job.restoring import Restored, Restoring, restore
 from vidsr.job.unfinished import unfinished_path
 from vidsr.job.watchdog import OnHang, Watchdog
+from vidsr.media.admit import admit
 from vidsr.media.encode import try_encoder
 from vidsr.media.intermediate import picture_file
 from vidsr.media.probe import probe
@@ -121,6 +122,7 @@ def caption_only(
 @contextlib.contextmanager
 def _planned_aside(job: Job, stages: Stages, on_event: events.Listener) -> Iterator[tuple[Plan, Path]]:
     """Plan a job that is not run: what the pictures may have to be filtered into is gone at the end."""
+    admit(job.input, stages.limits)
     with tempfile.TemporaryDirectory(prefix="vidsr-") as folder:
         filtered = Path(folder) / "filtered.mkv"
         info = probe(job.input, video_stream=stages.video_stream)

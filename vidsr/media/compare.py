@@ -266,7 +266,7 @@ def _compare(pair: Pair, expected: Packets, found: Packets) -> Iterator[Differen
     if expected.is_subtitle:
         yield from _compare_durations(stream, expected, found)
     elif not is_cover(stream) and abs(expected.end - found.end) > max(
-        1, *expected.durations, *found.durations
+        [1, *expected.durations, *found.durations]
     ):
         # One packet: how much of the last one is heard, mp4 knows by its duration and Matroska does not.
         shift = float((found.end - expected.end) * _tick(pair.output))

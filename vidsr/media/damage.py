@@ -48,7 +48,7 @@ def losses_of(info: MediaInfo, frames: FrameTable, counts: Counts, *, knows_end:
         counts: of the pass that they came out of.
         knows_end: the header's end is more than an estimate from the first and last times in the file.
     """
-    lines = [*_undecoded(frames, counts), *_before_key(info, frames, counts), *_dropped(counts)]
+    lines = [*_undecoded(frames, counts), *_before_key(info, frames, counts), *_dropped(frames, counts)]
     lines += _corrupt(frames)
     if knows_end:
         lines += _missing_end(info, frames, counts)
@@ -118,13 +118,13 @@ def _before_key(info: MediaInfo, frames: FrameTable, counts: Counts) -> Iterator
         )
 
 
-def _dropped(counts: Counts) -> Iterator[str]:
+def _dropped(frames: FrameTable, counts: Counts) -> Iterator[str]:
     # Of packets that cannot be decoded, the numbers are not to be believed either.
     if counts.num_missing and not counts.num_errors:
         places = "one place" if counts.num_holes == 1 else f"{counts.num_holes} places"
         yield (
             f"packets are missing in {places}: by the stream's own numbering, at least {counts.num_missing} "
-            "frames; those after them are built on what is left"
+            f"frames; of {counts.num_packets} packets that are there, {len(frames)} frames came out"
         )
 
 

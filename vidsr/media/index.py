@@ -16,6 +16,7 @@ from vidsr.media.clock import Sanitised, sanitise
 from vidsr.media.damage import losses_of, missing_sound
 from vidsr.media.fit import ShapeChanges, fitted
 from vidsr.media.frames import format_facts, luma_crc, planar_format
+from vidsr.media.packets import num_broken
 from vidsr.media.pictures import Pictures
 from vidsr.media.scan import Scan, ScanMeter
 from vidsr.types import NO_PTS, FrameTable, MediaInfo, Splice, VideoInfo
@@ -90,6 +91,7 @@ def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbna
         losses=(
             *losses_of(info, frames, counts, knows_end=not may_restart),
             *(() if may_restart else missing_sound(path, info)),
+            *_broken_sound(path, info),
         ),
         scan=meter.scan(),
         repairs=(*timeline.repairs, *changes.lines()),
@@ -97,6 +99,16 @@ def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbna
             Splice(frame=frame, shift=ticks * video.time_base) for frame, ticks in timeline.splices
         ),
     )
+
+
+def _broken_sound(path: Path, info: MediaInfo) -> list[str]:
+    """Return a line for each stream whose packets cannot all be copied."""
+    if all(stream.codec != "aac" for stream in info.streams):
+        return []
+    return [
+        f"stream {index}: {number} packets of sound are broken and are left out"
+        for index, number in num_broken(path).items()
+    ]
 
 
 class _Rows:

@@ -134,9 +134,10 @@ def output_times(
     frames: FrameTable, *, time_base: Fraction, offset: Fraction, tick: Fraction
 ) -> tuple[NDArray[np.int64], int]:
     """Return each frame's pts in the output and the end of the last frame, in ticks of `tick` seconds."""
-    times = [ticks_of(int(pts) * time_base + offset, tick) for pts in frames.pts]
+    each = (ticks_of(int(pts) * time_base + offset, tick) for pts in frames.pts)
+    times = np.fromiter(each, dtype=np.int64, count=len(frames))
     end = ticks_of((int(frames.pts[-1]) + int(frames.duration[-1])) * time_base + offset, tick)
-    return np.array(times, dtype=np.int64), max(end, times[-1] + 1)
+    return times, max(end, int(times[-1]) + 1)
 
 
 def _reorder_delay(segments: Sequence[Path], *, num_frames: int) -> int:

@@ -1,18 +1,22 @@
 """The packets of a source beside its picture, in the file's order and on one clock."""
 
 import re
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
 from av.audio.stream import AudioStream
+from av.bitstream import BitStreamFilterContext
 from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Stream
 
+from vidsr.media.sequence import how_to_open
 from vidsr.types import Plan, Splice
 
 _PCM = re.compile(r"pcm_[suf](8|16|24|32|64)(?:[lb]e)?")
@@ -50,7 +54,7 @@ def packets_of(
     """Yield the packets of `streams` in the file's order, flushing ones left out.
 
     Behind a splice, their times are moved as the video's are. A file that cannot be read any further ends
-    there; the index says that it is damaged.
+    there; the index says that it is damaged. A packet that no muxer takes is left out; see `num_broken`.
     """
     video = [file.streams[clock.video_index]] if clock.splices else []
     read = [*streams, *(stream for stream in video if stream not in streams)]
@@ -69,18 +73,55 @@ def packets_of(
             yield packet
 
 
-def _packets(file: InputContainer, streams: Sequence[Stream]) -> Iterator["Packet[Any]"]:
+def num_broken(path: Path) -> dict[int, int]:
+    """Return how many broken packets `packets_of` leaves out of each stream, by its index."""
+    counts: Counter[int] = Counter()
+    name, demuxer, options = how_to_open(path)
+    with av.open(name, format=demuxer, metadata_errors="replace", options=options) as file:
+        if framed := [stream for stream in file.streams if _is_framed(stream)]:
+            deque(_packets(file, framed, counts=counts), maxlen=0)
+    return dict(counts)
+
+
+def _is_framed(stream: Stream) -> bool:
+    """Return whether each packet has a header of its own, which no container but a transport stream keeps."""
+    if not isinstance(stream, AudioStream):
+        return False
+    context: CodecContext | None = stream.codec_context  # there is none for a codec that FFmpeg does not know
+    return context is not None and context.name == "aac" and not context.extradata
+
+
+def _packets(
+    file: InputContainer, streams: Sequence[Stream], *, counts: "Counter[int] | None" = None
+) -> Iterator["Packet[Any]"]:
     packets = file.demux(streams)
+    # What muxers take such headers off with; they give up where it fails.
+    checks = {
+        stream.index: BitStreamFilterContext("aac_adtstoasc", stream)
+        for stream in streams
+        if _is_framed(stream)
+    }
     while True:
         try:
             packet = next(packets, None)
-        except av.error.InvalidDataError:
+        except av.error.FFmpegError:
             return
         if packet is None:
             return
+        check = checks.get(packet.stream_index)
         # Covers have no dts; only the packets that flush a decoder are empty.
-        if packet.size:
+        if packet.size and (check is None or _is_whole(packet, check)):
             yield packet
+        elif packet.size and counts is not None:
+            counts[packet.stream_index] += 1
+
+
+def _is_whole(packet: "Packet[Any]", check: BitStreamFilterContext) -> bool:
+    copy: Packet[Any] = Packet(bytes(packet))
+    try:
+        return bool(check.filter(copy))
+    except av.error.FFmpegError:
+        return False
 
 
 def _sample_bytes(stream: Stream) -> int:

@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 from vidsr.media.damage import Counts
 from vidsr.media.frames import to_planar
 from vidsr.media.h264 import FrameNumbers
+from vidsr.media.limits import bound_pixels
 from vidsr.media.probe import decoded, opacity_decoder, open_input, pick_video
 from vidsr.types import MediaInfo
 
@@ -46,6 +47,7 @@ class Pictures:
         for other in self._container.streams:
             if other.index != self._stream.index:
                 other.discard = Discard.all
+        bound_pixels(self._stream.codec_context)
         self._opacity_decoder = opacity_decoder(self._stream)
         self._stream.thread_type = THREAD_TYPE
         self._stream.thread_count = 1 if info.video.codec in _SINGLE_THREADED else NUM_THREADS

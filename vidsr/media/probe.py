@@ -19,6 +19,7 @@ from vidsr.errors import InputError, NotAVideoError
 from vidsr.media.copies import codec_of, is_cover, language_of, title_of
 from vidsr.media.frames import colour_of, format_facts, planar_format
 from vidsr.media.hdr import hdr_of
+from vidsr.media.limits import bound_pixels
 from vidsr.media.sequence import files_of, how_to_open, is_sequence
 from vidsr.media.side_data import side_data_of
 from vidsr.types import UNSPECIFIED, Colour, MediaInfo, StreamInfo, StreamKind, VideoInfo
@@ -52,6 +53,12 @@ def open_input(path: Path) -> InputContainer:
     except PermissionError as error:
         msg = f"{path}: may not be read"
         raise InputError(msg) from error
+    except av.error.ArgumentError as error:
+        msg = (
+            f"{path}: not opened; a list of other files or addresses is not followed: give the video itself "
+            f"({_reason(error)})"
+        )
+        raise NotAVideoError(msg) from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
         msg = f"{path}: not a media file, or damaged at its beginning ({_reason(error)})"
         raise NotAVideoError(msg) from error
@@ -171,10 +178,14 @@ def _video_info(container: InputContainer, stream: VideoStream, path: Path) -> V
 def _first_picture(container: InputContainer, stream: VideoStream) -> av.VideoFrame | None:
     """Return the first picture that can be decoded. The container is left somewhere behind it."""
     stream.thread_count = 1
+    bound_pixels(stream.codec_context)
     decoder = opacity_decoder(stream)
     packets = container.demux(stream)
     for _ in range(FIRST_PICTURE_PACKETS):
-        packet = next(packets, None)
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError:
+            return None
         if packet is None:
             return None
         try:
@@ -197,9 +208,11 @@ def opacity_decoder(stream: VideoStream) -> VideoCodecContext | None:
     if not says_so or name is None:
         return None
     try:
-        return cast(VideoCodecContext, av.CodecContext.create(name, "r"))
+        decoder = cast(VideoCodecContext, av.CodecContext.create(name, "r"))
     except ValueError:  # PyAV's UnknownCodecError
         return None
+    bound_pixels(decoder)
+    return decoder
 
 
 def decoded(packet: "Packet[VideoStream]", decoder: VideoCodecContext | None) -> Sequence[av.VideoFrame]:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from vidsr.errors import InputError, NotAVideoError
+from vidsr.media.limits import open_options
 
 _NUMBER = re.compile(r"%(0?)(\d*)d")
 
@@ -51,10 +52,10 @@ def how_to_open(path: Path) -> tuple[str, str | None, dict[str, str]]:
         number = str(_number_of(path, files_of(path)[0]))
         # A percent sign elsewhere in the path is one of the path.
         folder = str(path.absolute().parent).replace("%", "%%")
-        return f"file:{folder}/{path.name}", "image2", {"start_number": number}
-    # The prefix keeps a name with a colon from being taken for a protocol, the option one with a percent sign
-    # from being taken for a pattern.
-    return f"file:{path.absolute()}", None, {"pattern_type": "none"} if "%" in path.name else {}
+        options = {**open_options(), "pattern_type": "sequence", "start_number": number}
+        return f"file:{folder}/{path.name}", "image2", options
+    # The prefix keeps a name with a colon from being taken for a protocol.
+    return f"file:{path.absolute()}", None, dict(open_options())
 
 
 def _numbers(path: Path) -> list[int]:
