@@ -30,7 +30,8 @@ def stop_on_signals(*, grace_seconds: float = GRACE_SECONDS) -> Iterator[None]:
     The first one raises Stopped in the body, which ends in good order: threads are stopped, finished parts
     are kept. A native call can hold the main thread for longer than anybody wants to wait, and Python runs no
     handler until it returns: so a thread of its own ends the process after `grace_seconds`, or when a second
-    signal comes. Nothing is lost by that: all that is kept is written so that it may end at any moment.
+    signal comes. Nothing is lost by that: all that is kept is written so that it may end at any moment. A
+    shell sees 130 or 143 in each case.
 
     Args:
         grace_seconds: from the first signal to the end of the process at the latest.
@@ -45,10 +46,15 @@ def stop_on_signals(*, grace_seconds: float = GRACE_SECONDS) -> Iterator[None]:
     def ask_to_stop(number: int, frame: FrameType | None) -> None:
         del frame
         nonlocal is_stopping
-        # The second is the watcher's.
-        if not is_stopping:
-            is_stopping = True
-            raise _stopped(number)
+        if is_stopping:
+            return
+        is_stopping = True
+        if os.getpid() != 1:
+            # So that the system ends the process at the second, also where a native call lets nothing else in
+            # Python move. For the first process of a container it does not do that; there the watcher does.
+            for each in SIGNALS:
+                signal.signal(each, signal.SIG_DFL)
+        raise _stopped(number)
 
     handlers = {number: signal.signal(number, ask_to_stop) for number in SIGNALS}
     # Written to by the C handler, whatever the main thread does.
