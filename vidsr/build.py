@@ -59,8 +59,8 @@ def build_stages(job_config: JobConfig) -> Stages:
         stand_in=_stand_in(resolved.caption),
         restorer=facts,
         encode=EncodeSettings(**resolved.encode.model_dump(exclude={"hdr"})),
-        hdr=resolved.encode.hdr,
         stall_seconds=resolved.run.stall_seconds,
+        hdr=resolved.encode.hdr,
         deinterlace=resolved.plan.deinterlace,
         shots=shots,
     )

@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from vidsr.media.clock import rescale
 from vidsr.media.packets import STEADY, SourceClock, packets_of
+from vidsr.media.sequence import how_to_open
 
 MATROSKA_FAMILY = frozenset({"matroska", "webm"})
 MP4_FAMILY = frozenset({"mp4", "mov"})
@@ -41,8 +42,8 @@ HEAD_SECONDS = 5
 
 def open_for_copying(path: Path) -> InputContainer:
     """Open a file whose tags come out byte for byte as they are, in whatever encoding."""
-    # Without the protocol, "a:b.mp4" would name a protocol.
-    return av.open(f"file:{path}", metadata_errors="surrogateescape")
+    name, demuxer, options = how_to_open(path)
+    return av.open(name, format=demuxer, options=options, metadata_errors="surrogateescape")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
