@@ -27,11 +27,11 @@ END_OF_BAR = b"\r\x1b[K\x1b[?25h"
 def stop_on_signals(*, grace_seconds: float = GRACE_SECONDS) -> Iterator[None]:
     """Have SIGINT and SIGTERM stop the body. For the main thread.
 
-    The first one raises Stopped in the body, which ends in good order: threads are stopped, finished parts
-    are kept. A native call can hold the main thread for longer than anybody wants to wait, and Python runs no
-    handler until it returns: so a thread of its own ends the process after `grace_seconds`, or when a second
-    signal comes. Nothing is lost by that: all that is kept is written so that it may end at any moment. A
-    shell sees 130 or 143 in each case.
+    The first one raises Stopped in the body, which ends in good order: what is finished is kept. A native
+    call can hold the main thread for longer than anybody wants to wait, and Python runs no handler until it
+    returns: so a thread of its own ends the process after `grace_seconds`, or when a second signal comes.
+    Nothing is lost by that: all that is kept is written so that it may end at any moment. A shell sees 130 or
+    143 in each case.
 
     Args:
         grace_seconds: from the first signal to the end of the process at the latest.
@@ -76,12 +76,15 @@ def stop_on_signals(*, grace_seconds: float = GRACE_SECONDS) -> Iterator[None]:
 
 def end_process(error: VidsrError) -> NoReturn:
     """Say why, and end the process without waiting for anything."""
-    if os.isatty(2):
-        # A progress bar may be drawn there, and has hidden the cursor.
-        os.write(2, END_OF_BAR)
-    # The streams of Python may be locked by a thread that never returns.
-    os.write(2, f"vidsr: error: {' '.join(str(error).split())}\n".encode(errors="backslashreplace"))
-    os._exit(error.exit_code)
+    # A progress bar may be drawn on a terminal, and has hidden its cursor.
+    start = END_OF_BAR if os.isatty(2) else b""
+    line = f"vidsr: error: {' '.join(str(error).split())}\n"
+    try:
+        # The streams of Python may be locked by a thread that never returns.
+        os.write(2, start + line.encode(errors="backslashreplace"))
+    finally:
+        # Also where nobody listens any more.
+        os._exit(error.exit_code)
 
 
 def _watch(receiver: socket.socket, grace_seconds: float) -> None:

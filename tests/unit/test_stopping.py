@@ -111,6 +111,15 @@ def test_a_terminal_gets_its_cursor_back() -> None:
     os.close(ours)
 
 
+def test_a_process_that_nobody_listens_to_ends_all_the_same() -> None:
+    with start("wait", grace_seconds=30) as process:
+        assert process.stderr is not None
+        process.stderr.close()
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=20)
+    assert process.returncode == 143
+
+
 def test_a_native_call_that_never_returns_is_ended_after_the_grace() -> None:
     with start("hang", grace_seconds=0.5) as process:
         started = time.monotonic()
