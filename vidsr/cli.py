@@ -248,24 +248,36 @@ def evaluate(
     pairs: Annotated[
         Path,
         typer.Argument(
-            metavar="PAIRS", help="Folder with reference/ and one folder a method; pictures or clips."
+            metavar="PAIRS",
+            help="Folder with reference/ and one folder a method; pictures or clips. Without reference/, "
+            "what needs none is measured.",
         ),
     ],
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Of tools/fetch_metric_weights.py, for LPIPS and DISTS."),
+        typer.Option(metavar="DIR", help="Of tools/fetch_metric_weights.py, for LPIPS, DISTS and NIQE."),
+    ] = None,
+    networks: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML that names TorchScript or ONNX files, for MUSIQ, MANIQA, CLIP-IQA and FID: "
+            "docs/evaluation.md.",
+        ),
     ] = None,
     table: Annotated[str, typer.Option("--format", metavar="markdown|csv|json")] = "markdown",
 ) -> int:
-    """Measure restored pictures against clean ones."""
+    """Measure restored pictures and clips, against clean ones or by themselves."""
     from vidsr.evaluate import table as tables
-    from vidsr.evaluate.pairs import evaluate_pairs, open_metrics
+    from vidsr.evaluate.pairs import evaluate_pairs
+    from vidsr.evaluate.suite import open_metrics
 
     formats = {"markdown": tables.to_markdown, "csv": tables.to_csv, "json": tables.to_json}
     if table not in formats:
         msg = f"--format {table}: wanted one of {', '.join(formats)}"
         raise UsageError(msg)
-    typer.echo(formats[table](evaluate_pairs(pairs, open_metrics(weights))), nl=False)
+    metrics = open_metrics(weights, networks)
+    typer.echo(formats[table](evaluate_pairs(pairs, metrics), metrics.sources), nl=False)
     return EXIT_DONE
 
 

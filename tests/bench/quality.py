@@ -29,7 +29,7 @@ from tests.bench.peers import open_peer
 from tests.bench.threads import one_thread
 from vidsr.degradation_words import describe
 from vidsr.evaluate.metric import PictureMetric
-from vidsr.evaluate.pairs import open_metrics
+from vidsr.evaluate.suite import open_metrics
 from vidsr.evaluate.table import Row, interval, to_markdown
 from vidsr.models.compact import weights
 from vidsr.models.compact.estimate import SCALE

@@ -29,7 +29,7 @@ from vidsr.degradation_words import Degradation, describe
 from vidsr.diffusion.warm_start import DiffusionCarry
 from vidsr.evaluate.clips import read_clip
 from vidsr.evaluate.metric import Step
-from vidsr.evaluate.pairs import Metrics, open_metrics
+from vidsr.evaluate.suite import Metrics, open_metrics
 from vidsr.job.parts import parts_of, seed_of
 from vidsr.models.compact import weights
 from vidsr.models.compact.estimate import SCALE

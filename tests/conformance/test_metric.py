@@ -10,13 +10,14 @@ from PIL import Image
 
 from tests.metric_weights import write_random_weights
 from vidsr.evaluate.metric import PictureMetric, Step, StepMetric
-from vidsr.evaluate.pairs import Metrics, open_metrics
+from vidsr.evaluate.suite import Metrics, open_metrics
 
 Pixels = NDArray[np.uint8]
 PHOTOGRAPH = Path(__file__).resolve().parents[1] / "data" / "photographs" / "beacon-street-sunset.jpg"
 
 BEST = {"PSNR-Y": np.inf, "SSIM-Y": 1.0, "LPIPS-Alex": 0.0, "DISTS": 0.0}
 """What equal pictures get."""
+"""Of metrics with a reference."""
 STEPS = ("E_warp x1000", "E_warp x1000 of reference", "tLPIPS x1000", "tOF")
 
 
@@ -53,6 +54,10 @@ def _noisy(pixels: Pixels, sigma: float, seed: int = 0) -> Pixels:
 def test_the_suite_has_every_metric(metrics: Metrics) -> None:
     assert set(metrics.by_name) == set(BEST)
     assert set(metrics.steps) == set(STEPS)
+    assert set(metrics.clips) == {"VMAF"}
+    assert set(metrics.alone) == {"NIQE (basicsr parameters)", "MUSIQ", "MANIQA", "CLIP-IQA"}
+    assert set(metrics.sets) == {"FID"}
+    assert set(metrics.steps_alone) == {"Flicker"}
 
 
 def test_equal_pictures_get_the_best_figure(picture_metric, clip) -> None:
@@ -112,3 +117,26 @@ def test_a_step_metric_remembers_nothing_and_leaves_frames_alone(step_metric, cl
     first = metric(_step((frames[0], frames[1]), (frames[2], frames[3])))
     metric(_step((frames[1], frames[0]), (frames[3], frames[2])))
     assert metric(_step((frames[0], frames[1]), (frames[2], frames[3]))) == first
+
+
+def test_a_score_without_a_reference_remembers_nothing_and_leaves_pictures_alone(metrics, clip) -> None:
+    frames = [_noisy(np.tile(frame, (2, 2, 1)), 5) for frame in clip]
+    for frame in frames:
+        frame.setflags(write=False)
+    niqe, flicker = metrics.alone["NIQE (basicsr parameters)"], metrics.steps_alone["Flicker"]
+    for score in (lambda: niqe(frames[0]), lambda: flicker(*frames)):
+        first = score()
+        niqe(frames[1])
+        flicker(frames[1], frames[0])
+        assert first is not None
+        assert score() == first
+
+
+def test_a_clip_metric_remembers_nothing_and_leaves_frames_alone(metrics, clip) -> None:
+    vmaf = metrics.clips["VMAF"]
+    frames = [_noisy(clip[0], 5), clip[0].copy()]
+    for frame in frames:
+        frame.setflags(write=False)
+    first = vmaf([(frames[0], frames[1])])
+    assert vmaf([(frames[1], frames[1])]) > first
+    assert vmaf([(frames[0], frames[1])]) == first

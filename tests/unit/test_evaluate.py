@@ -13,8 +13,10 @@ from vidsr.errors import CheckpointError, InputError, MissingWeightsError
 from vidsr.evaluate.dists import Dists
 from vidsr.evaluate.image import luma, psnr, ssim
 from vidsr.evaluate.networks import as_picture_metric
-from vidsr.evaluate.pairs import evaluate_pairs, open_metrics
-from vidsr.evaluate.table import Interval, interval, to_csv, to_json, to_markdown
+from vidsr.evaluate.pairs import evaluate_pairs
+from vidsr.evaluate.suite import Metrics, open_metrics
+from vidsr.evaluate.table import Interval, NotComputed, interval, to_csv, to_json, to_markdown
+from vidsr.files import sha256_of
 from vidsr.models.lpips import Lpips
 
 
@@ -101,11 +103,11 @@ def test_methods_are_compared_on_the_same_pictures(tmp_path: Path) -> None:
     rows = evaluate_pairs(make_pairs(tmp_path), open_metrics(None))
     assert list(rows) == ["far", "near"]
     near, far = rows["near"]["PSNR-Y"], rows["far"]["PSNR-Y"]
-    assert near is not None
-    assert far is not None
+    assert isinstance(near, Interval)
+    assert isinstance(far, Interval)
     assert near.mean > far.mean
     assert near.mean == pytest.approx(20 * math.log10(255 / (219 / 255)))
-    assert rows["near"]["LPIPS-Alex"] is None
+    assert rows["near"]["LPIPS-Alex"] == NotComputed("not installed")
 
 
 def test_a_missing_picture_or_another_size_is_named(tmp_path: Path) -> None:
@@ -136,11 +138,68 @@ def test_an_interval_holds_its_mean_and_shrinks_with_more_pictures() -> None:
 def test_equal_pictures_leave_psnr_without_a_bound_and_tables_without_nonsense() -> None:
     unbounded = interval([30.0, math.inf])
     assert unbounded == Interval(mean=math.inf, low=math.inf, high=math.inf)
-    assert json.loads(to_json({"a": {"PSNR-Y": unbounded}}))["a"]["PSNR-Y"]["mean"] == "inf"
+    assert json.loads(to_json({"a": {"PSNR-Y": unbounded}}))["methods"]["a"]["PSNR-Y"]["mean"] == "inf"
 
 
-def test_tables_say_what_was_not_computed() -> None:
-    rows = {"a": {"x": Interval(mean=1, low=0.5, high=1.5), "y": None}}
-    assert "| a | 1.0000 [0.5000, 1.5000] | not computed |" in to_markdown(rows)
-    assert json.loads(to_json(rows))["a"]["y"] is None
-    assert list(csv.reader(io.StringIO(to_csv(rows))))[2] == ["a", "y", "not computed", "", ""]
+def test_tables_say_what_was_not_computed_and_what_computed_the_rest() -> None:
+    rows = {"a": {"x": Interval(mean=1, low=0.5, high=1.5), "y": NotComputed("needs 2,000 crops, got 12")}}
+    sources = {"x": "a network, v1", "y": "another"}
+    markdown = to_markdown(rows, sources)
+    assert "| a | 1.0000 [0.5000, 1.5000] | not computed (needs 2,000 crops, got 12) |" in markdown
+    assert "| x | a network, v1 |" in markdown
+    tree = json.loads(to_json(rows, sources))
+    assert tree["methods"]["a"]["y"] == {"not_computed": "needs 2,000 crops, got 12"}
+    assert tree["computed_by"] == sources
+    lines = list(csv.reader(io.StringIO(to_csv(rows, sources))))
+    assert lines[1] == ["a", "x", "1", "0.5", "1.5", "a network, v1"]
+    assert lines[2] == ["a", "y", "not computed (needs 2,000 crops, got 12)", "", "", "another"]
+
+
+def test_a_figure_of_a_whole_set_has_no_interval() -> None:
+    rows = {"a": {"FID": Interval(mean=12.5, low=None, high=None)}}
+    assert "| a | 12.5000 |" in to_markdown(rows)
+    assert json.loads(to_json(rows))["methods"]["a"]["FID"] == {"mean": 12.5, "low": None, "high": None}
+    assert list(csv.reader(io.StringIO(to_csv(rows))))[1] == ["a", "FID", "12.5", "", "", ""]
+
+
+def test_without_a_reference_only_what_needs_none_is_computed(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    Image.fromarray(picture(0)).save(tmp_path / "mine" / "a.png")
+    metrics = Metrics(
+        by_name={"PSNR-Y": psnr}, clips={"VMAF": None}, alone={"mean": lambda pixels: float(pixels.mean())}
+    )
+    row = evaluate_pairs(tmp_path, metrics)["mine"]
+    assert row["PSNR-Y"] == NotComputed("needs a folder reference")
+    assert row["mean"] == interval([float(picture(0).mean())])
+
+
+def test_what_no_picture_is_large_enough_for_is_said(tmp_path: Path) -> None:
+    metrics = Metrics(alone={"score": lambda pixels: None})
+    assert evaluate_pairs(make_pairs(tmp_path), metrics)["near"]["score"] == NotComputed("nothing to measure")
+
+
+def test_every_metric_says_what_computes_it_or_what_it_needs(weights: Path) -> None:
+    with_weights, without = open_metrics(weights), open_metrics(None)
+    for metrics in (with_weights, without):
+        groups = (
+            metrics.by_name,
+            metrics.clips,
+            metrics.alone,
+            metrics.sets,
+            metrics.steps,
+            metrics.steps_alone,
+        )
+        names = {name: metric for group in groups for name, metric in group.items()}
+        assert set(metrics.sources) == set(names)
+        for name, metric in names.items():
+            assert metrics.sources[name].startswith("needs ") == (metric is None), name
+    digest = sha256_of(weights / "dists.safetensors")[:12]
+    assert f"dists.safetensors {digest}" in with_weights.sources["DISTS"]
+    assert (
+        without.sources["DISTS"] == "needs vgg16.safetensors and dists.safetensors in the folder of --weights"
+    )
+
+
+def test_a_folder_of_weights_that_is_not_there_is_no_empty_one(tmp_path: Path) -> None:
+    with pytest.raises(MissingWeightsError, match="nowhere: no such folder"):
+        open_metrics(tmp_path / "nowhere")

@@ -8,8 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from vidsr.evaluate import temporal
 from vidsr.evaluate.metric import Step
-from vidsr.evaluate.temporal import flow_difference, reference_warp_error, temporal_lpips, warp_error
+from vidsr.evaluate.temporal import flicker, flow_difference, reference_warp_error, temporal_lpips, warp_error
 
 PHOTOGRAPH = Path(__file__).resolve().parents[1] / "data" / "photographs" / "roman-colosseum.jpg"
 
@@ -105,3 +106,26 @@ def test_tlpips_is_the_difference_of_two_distances() -> None:
     gray = [np.full((4, 4, 3), value, dtype=np.uint8) for value in (10, 17, 30, 32)]
     step = _step((gray[0], gray[1]), (gray[2], gray[3]))
     assert temporal_lpips(mean_difference)(step) == pytest.approx(1000 * abs(7 - 2))
+
+
+def test_flicker_is_the_change_of_luma_and_needs_no_reference(photograph: Pixels) -> None:
+    view = _view(photograph, 0)
+    brighter = np.clip(view.astype(np.int16) + 10, 0, 255).astype(np.uint8)
+    assert flicker(view, view) == pytest.approx(0, abs=1e-3)
+    # Ten levels of all three colours are 10 * 219 / 255 of luma, but where the picture is white already.
+    assert flicker(view, brighter) == pytest.approx(10 * 219 / 255, rel=0.05)
+
+
+def test_motion_is_no_flicker_and_boiling_noise_is(photograph: Pixels) -> None:
+    here, there = _view(photograph, 0), _view(photograph, 4)
+    steady = flicker(here, there)
+    boiling = flicker(_noisy(here, 1), _noisy(there, 2))
+    # What has moved is followed: without that, the step would differ by far more.
+    assert steady < np.abs(here.astype(float) - there).mean() / 3
+    assert boiling > 2 * steady
+
+
+def test_a_cut_is_no_flicker(photograph: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = np.zeros((144, 160), bool)
+    monkeypatch.setattr(temporal, "motion_between", lambda *_: (np.zeros((2, 144, 160), np.float32), nothing))
+    assert flicker(_view(photograph, 0), _view(photograph, 4)) is None

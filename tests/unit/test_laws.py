@@ -37,6 +37,7 @@ HOMES = {
     "typer": {"cli", "cli_models", "cli_options"},
     "huggingface_hub": {"models"},
     "rich": {"events"},
+    "onnxruntime": {"evaluate"},
 }
 """Packages that only these places import, at top level or inside a function."""
 

@@ -38,9 +38,10 @@ def ssim(pixels: Pixels, reference: Pixels) -> float:
     if min(x.shape) <= 2 * SSIM_RADIUS:
         msg = f"SSIM needs at least {2 * SSIM_RADIUS + 1} pixels a side, got {x.shape[1]}x{x.shape[0]}"
         raise ValueError(msg)
-    mean_x, mean_y = _window(x), _window(y)
-    var_x, var_y = _window(x * x) - mean_x**2, _window(y * y) - mean_y**2
-    covariance = _window(x * y) - mean_x * mean_y
+    weights = gaussian_weights(SSIM_RADIUS, SSIM_SIGMA)
+    mean_x, mean_y = weighted(x, weights), weighted(y, weights)
+    var_x, var_y = weighted(x * x, weights) - mean_x**2, weighted(y * y, weights) - mean_y**2
+    covariance = weighted(x * y, weights) - mean_x * mean_y
     c1, c2 = (K1 * PEAK) ** 2, (K2 * PEAK) ** 2
     score = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
         (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
@@ -48,13 +49,18 @@ def ssim(pixels: Pixels, reference: Pixels) -> float:
     return float(score.mean())
 
 
-def _window(plane: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Average under the Gaussian window where it lies inside the picture; separable."""
-    axis = np.arange(-SSIM_RADIUS, SSIM_RADIUS + 1)
-    weights = np.exp(-(axis**2) / (2 * SSIM_SIGMA**2))
-    weights /= weights.sum()
+def gaussian_weights(radius: int, sigma: float) -> NDArray[np.float64]:
+    """Return a line of 2 * radius + 1 weights that sum to one."""
+    axis = np.arange(-radius, radius + 1)
+    weights = np.exp(-(axis**2) / (2 * sigma**2))
+    normalized: NDArray[np.float64] = weights / weights.sum()
+    return normalized
+
+
+def weighted(plane: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the weighted sums of `plane` along both axes, where the window lies inside of it."""
     for dimension in (0, 1):
-        length = plane.shape[dimension] - 2 * SSIM_RADIUS
+        length = plane.shape[dimension] - len(weights) + 1
         plane = sum(
             weight * np.take(plane, range(start, start + length), axis=dimension)
             for start, weight in enumerate(weights)

@@ -1,5 +1,6 @@
-"""What a metric is: a figure for a picture, or for a step from one frame to the next."""
+"""What a metric is: a figure for a picture, for a clip, or for a step from one frame to the next."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -19,6 +20,22 @@ class PictureMetric(Protocol):
         ...
 
 
+class PictureScore(Protocol):
+    """Judges a picture by itself, without a reference. It remembers nothing and leaves it alone."""
+
+    def __call__(self, pixels: Pixels, /) -> float | None:
+        """Return the figure; None where the picture is too small to judge."""
+        ...
+
+
+class ClipMetric(Protocol):
+    """Compares a whole clip with its reference; a picture is a clip of one frame."""
+
+    def __call__(self, pairs: Iterable[tuple[Pixels, Pixels]], /) -> float | None:
+        """Return the figure for (restored, clean) frames of one size; None where they are too small."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Step:
     """Two frames that follow on each other, restored and clean, all of one size."""
@@ -34,12 +51,14 @@ class Step:
 
         Found once, however many metrics ask: the result that is judged has no say in it.
         """
-        here, there = (
-            np.ascontiguousarray(picture.transpose(2, 0, 1))
-            for picture in (self.reference_before, self.reference_after)
-        )
-        forward, backward = estimate_flow(here, there), estimate_flow(there, here)
-        return forward, consistency_mask(forward, backward, motion_boundaries=True)
+        return motion_between(self.reference_before, self.reference_after)
+
+
+def motion_between(before: Pixels, after: Pixels) -> tuple[Flow, NDArray[np.bool_]]:
+    """Return the flow from one frame to the next, and where it can be trusted."""
+    here, there = (np.ascontiguousarray(picture.transpose(2, 0, 1)) for picture in (before, after))
+    forward, backward = estimate_flow(here, there), estimate_flow(there, here)
+    return forward, consistency_mask(forward, backward, motion_boundaries=True)
 
 
 class StepMetric(Protocol):
@@ -47,4 +66,12 @@ class StepMetric(Protocol):
 
     def __call__(self, step: Step, /) -> float | None:
         """Return the figure for `step`; None where there is nothing to measure."""
+        ...
+
+
+class StepScore(Protocol):
+    """Judges a step in time by itself, without a reference. It remembers nothing."""
+
+    def __call__(self, before: Pixels, after: Pixels, /) -> float | None:
+        """Return the figure for two frames of one size; None where there is nothing to measure."""
         ...

@@ -6,13 +6,14 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
-NOT_COMPUTED = "not computed"
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-_PARTS = ("mean", "low", "high")
+NO_SOURCES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,16 +21,30 @@ class Interval:
     """A mean over pictures with the interval that bootstrap over pictures gives it (Efron 1979)."""
 
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+    """None for both where the figure is of all pictures together, and no mean."""
 
     def __str__(self) -> str:
         """Return the mean and the interval, four digits each."""
+        if self.low is None or self.high is None:
+            return f"{self.mean:.4f}"
         return f"{self.mean:.4f} [{self.low:.4f}, {self.high:.4f}]"
 
 
-Row = Mapping[str, Interval | None]
-"""A method's figures by metric; None where the weights of the metric were not there."""
+@dataclass(frozen=True, slots=True)
+class NotComputed:
+    """Stands where there is no number."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        """Return what a table says in place of a number."""
+        return f"not computed ({self.reason})"
+
+
+Row = Mapping[str, Interval | NotComputed]
+"""A method's figures by metric."""
 
 
 def interval(values: Sequence[float]) -> Interval:
@@ -45,43 +60,58 @@ def interval(values: Sequence[float]) -> Interval:
     return Interval(mean=float(samples.mean()), low=float(low), high=float(high))
 
 
-def to_markdown(rows: Mapping[str, Row]) -> str:
-    """Return a table with one line a method."""
+def to_markdown(rows: Mapping[str, Row], sources: Mapping[str, str] = NO_SOURCES) -> str:
+    """Return a table with one line a method, and below it, where known, what computed each metric."""
     names = _metrics(rows)
     lines = [f"| method | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for method, row in rows.items():
-        cells = [NOT_COMPUTED if row[name] is None else str(row[name]) for name in names]
-        lines.append(f"| {method} | {' | '.join(cells)} |")
+        lines.append(f"| {method} | {' | '.join(str(row[name]) for name in names)} |")
+    if stated := [name for name in names if name in sources]:
+        lines += ["", "| metric | computed by |", "|---|---|"]
+        lines += [f"| {name} | {sources[name]} |" for name in stated]
     return "\n".join(lines) + "\n"
 
 
-def to_csv(rows: Mapping[str, Row]) -> str:
-    """Return one line for each method and metric: method, metric, mean, low, high."""
+def to_csv(rows: Mapping[str, Row], sources: Mapping[str, str] = NO_SOURCES) -> str:
+    """Return one line for each method and metric: method, metric, mean, low, high, computed_by."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["method", "metric", "mean", "low", "high"])
+    writer.writerow(["method", "metric", "mean", "low", "high", "computed_by"])
     for method, row in rows.items():
         for name, value in row.items():
-            numbers = [NOT_COMPUTED, "", ""] if value is None else [value.mean, value.low, value.high]
-            writer.writerow([method, name, *numbers])
+            numbers = (
+                [str(value), "", ""]
+                if isinstance(value, NotComputed)
+                else [value.mean, *("" if end is None else end for end in (value.low, value.high))]
+            )
+            writer.writerow([method, name, *numbers, sources.get(name, "")])
     return out.getvalue()
 
 
-def to_json(rows: Mapping[str, Row]) -> str:
-    """Return the figures by method and metric; null where not computed, "inf" where there is no bound."""
-    tree = {
-        method: {
-            name: None if value is None else {key: _json_number(getattr(value, key)) for key in _PARTS}
-            for name, value in row.items()
-        }
-        for method, row in rows.items()
+def to_json(rows: Mapping[str, Row], sources: Mapping[str, str] = NO_SOURCES) -> str:
+    """Return the figures by method and metric, and what computed each.
+
+    Where there is no number, "not_computed" says why; where a number has no bound, it is "inf".
+    """
+    methods = {
+        method: {name: _json_value(value) for name, value in row.items()} for method, row in rows.items()
     }
-    return json.dumps(tree, indent=2) + "\n"
+    return json.dumps({"methods": methods, "computed_by": dict(sources)}, indent=2) + "\n"
 
 
-def _json_number(value: float) -> float | str:
+def _json_value(value: Interval | NotComputed) -> dict[str, Any]:
+    if isinstance(value, NotComputed):
+        return {"not_computed": value.reason}
+    return {
+        "mean": _json_number(value.mean),
+        "low": _json_number(value.low),
+        "high": _json_number(value.high),
+    }
+
+
+def _json_number(value: float | None) -> float | str | None:
     # JSON has no infinity; Python would write one that other readers refuse.
-    return value if math.isfinite(value) else str(value)
+    return value if value is None or math.isfinite(value) else str(value)
 
 
 def _metrics(rows: Mapping[str, Row]) -> list[str]:

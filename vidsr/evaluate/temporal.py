@@ -1,15 +1,15 @@
 """How steady a restored video is.
 
 Each figure is of one step from a frame to the next; a clip's is the mean over its steps. Blur lowers the
-first and the third by itself: read them beside LPIPS, and E_warp beside that of the clean video.
+first, the third and flicker by itself: read them beside LPIPS, E_warp beside that of the clean video.
 """
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsr.evaluate.image import PEAK, Pixels
-from vidsr.evaluate.metric import PictureMetric, Step, StepMetric
+from vidsr.evaluate.image import PEAK, Pixels, luma
+from vidsr.evaluate.metric import PictureMetric, Step, StepMetric, motion_between
 from vidsr.flow import warp
 
 PER_MILLE = 1000.0
@@ -28,6 +28,21 @@ def warp_error(step: Step) -> float | None:
 def reference_warp_error(step: Step) -> float | None:
     """Return E_warp of the clean video itself, times 1000: what a perfect result would have."""
     return _warp_error(step, step.reference_before, step.reference_after)
+
+
+def flicker(before: Pixels, after: Pixels) -> float | None:
+    """Return by how many 8-bit levels luma changes from a frame to the next along the result's own motion.
+
+    The mean over pixels whose motion can be trusted; None where there are none, as at a cut. It needs no
+    reference. What moves as it should adds what interpolation and changes of light add, little; what boils or
+    flickers adds all of it.
+    """
+    flow, trusted = motion_between(before, after)
+    if not trusted.any():
+        return None
+    here, there = (luma(picture)[None].astype(np.float32) for picture in (before, after))
+    change = np.abs(warp(there, flow, interpolation="bilinear") - here)[0]
+    return float(change[trusted].astype(np.float64).mean())
 
 
 def flow_difference(step: Step) -> float:
