@@ -2,7 +2,8 @@
 
     python tools/fetch_metric_weights.py --output runs/metrics
 
-Four files are written, float32 but for the last, named by torchvision's layer indices (convolutions are [out, in, h, w]):
+Four files are written, float32 but for the last, named by the layer indices of torchvision (convolutions are
+[out, in, h, w]):
 
     lpips_alex.safetensors  features.{0,3,6,8,10}.weight and .bias of AlexNet; lin{0..4}.weight,
                             [1, C, 1, 1]: the heads of LPIPS v0.1, which weigh the squared differences of

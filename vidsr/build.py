@@ -9,13 +9,13 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vidsr.caption.cache import PriorCache, default_folder
 from vidsr.caption.file import FileCaptioner
 from vidsr.caption.none import NoCaptioner
 from vidsr.caption.protocol import Captioner
-from vidsr.config import CaptionConfig, JobConfig, RestoreConfig, restore_preset
+from vidsr.config import CaptionConfig, JobConfig, RestoreConfig, degradation_preset, restore_preset
 from vidsr.errors import ConfigError, MissingWeightsError
 from vidsr.files import sha256_of
 from vidsr.job.job import ShotStage, Stages
@@ -27,6 +27,9 @@ from vidsr.restore.by_shot import by_shot
 from vidsr.restore.protocol import RestorerFacts
 from vidsr.shots import ContentShots, OneShot, ShotDetector
 from vidsr.types import LeadIn, ShotSettings
+
+if TYPE_CHECKING:
+    from vidsr.train.degradation import DegradationSet
 
 
 def build_stages(job_config: JobConfig) -> Stages:
@@ -71,6 +74,19 @@ def build_stages(job_config: JobConfig) -> Stages:
 def limits_of(job_config: JobConfig) -> Limits:
     """Return what an input may ask of this machine."""
     return Limits(**job_config.limits.model_dump())
+
+
+def degradation_set(preset: str) -> "DegradationSet":
+    """Return a shipped set of degradations by its name, or that of a YAML file.
+
+    Raises:
+        ConfigError: there is none, or it is not a set.
+    """
+    from vidsr.train.settings import degradation_of, read_degradation
+
+    if preset.endswith((".yaml", ".yml")):
+        return read_degradation(Path(preset))
+    return degradation_of(degradation_preset(preset), where=f"degradation preset {preset}")
 
 
 def _shot_stage(config: RestoreConfig, asked: ShotSettings, *, where: str) -> ShotStage:

@@ -281,6 +281,26 @@ def evaluate(
     return EXIT_DONE
 
 
+@app.command()
+def degrade(
+    input: Annotated[Path, typer.Argument(metavar="IN", help="A picture, a folder of pictures, or a video.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT", help="A PNG, a folder, or a video (mkv or mov); FFV1.")
+    ],
+    preset: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="bicubic, light, full, video, or a YAML file.")
+    ],
+    seed: Annotated[int, typer.Option(metavar="N", help="All that is drawn follows from it.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,
+) -> int:
+    """Degrade clean pictures or a clip as training does, to a quarter of the size."""
+    from vidsr.degrade import degrade as make
+
+    for path in make(input, output, preset=preset, seed=seed, overwrite=overwrite):
+        typer.echo(str(path))
+    return EXIT_DONE
+
+
 @config_app.command("show")
 def config_show(pipeline: Pipeline = "enhance", settings: Settings = None) -> int:
     """Print the resolved configuration of a pipeline as YAML."""

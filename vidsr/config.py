@@ -402,6 +402,15 @@ def restore_preset(name: str) -> RestoreConfig:
     return _validate(RestoreConfig, _read_preset("restore", name, origin), origin)
 
 
+def degradation_preset(name: str) -> dict[str, Any]:
+    """Return what a shipped set of degradations holds, as it is read.
+
+    Raises:
+        ConfigError: there is no such set.
+    """
+    return _read_preset("train/degradation", name, "vidsr")
+
+
 def parse_assignment(text: str) -> tuple[str, Any]:
     """Split `key.path=value` of --set; the value is read as YAML, so 2 is a number and null is nothing."""
     key, equals, value = text.partition("=")

@@ -116,16 +116,25 @@ def read_settings(path: Path) -> TrainSettings:
 
 def read_degradation(path: Path) -> DegradationSet:
     """Read a set of configs/train/degradation."""
-    tree = _read(path)
+    return degradation_of(_read(path), where=str(path))
+
+
+def degradation_of(tree: Mapping[str, Any], *, where: str) -> DegradationSet:
+    """Return the set that a YAML of configs/train/degradation holds.
+
+    Raises:
+        ConfigError: unknown or missing keys, or values of the wrong type.
+    """
     if tree.get("first") is None and tree.get("second") is None:
         return DegradationSet(stages=None)
     first, second = (
-        build_value(DegradationStage, tree.get(name), where=f"{path}: {name}") for name in ("first", "second")
+        build_value(DegradationStage, tree.get(name), where=f"{where}: {name}")
+        for name in ("first", "second")
     )
     codec = tree.get("codec")
     return DegradationSet(
         stages=(first, second),
-        codec=None if codec is None else build_value(CodecRange, codec, where=f"{path}: codec"),
+        codec=None if codec is None else build_value(CodecRange, codec, where=f"{where}: codec"),
     )
 
 
