@@ -144,13 +144,15 @@ def _coded(name: str, quality: int) -> DegradationSet:
         stages=stages,
         codec=CodecRange(
             h264_probability=float(name == "h264"),
+            hevc_probability=float(name == "hevc"),
             h264_crf=(quality, quality),
+            hevc_crf=(quality, quality),
             mpeg2_quantizer=(quality, quality),
         ),
     )
 
 
-@pytest.mark.parametrize(("name", "good", "bad"), [("h264", 15, 38), ("mpeg2", 2, 20)])
+@pytest.mark.parametrize(("name", "good", "bad"), [("h264", 15, 38), ("hevc", 15, 38), ("mpeg2", 2, 20)])
 def test_a_codec_loses_more_the_harder_it_is_pressed(name: str, good: int, bad: int) -> None:
     fine, coarse = (degrade(_scene(), Draw(4), _coded(name, quality)) for quality in (good, bad))
     assert torch.equal(fine.without_compression, coarse.without_compression)

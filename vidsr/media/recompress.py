@@ -12,9 +12,9 @@ from vidsr.media.colour import from_rgb, to_rgb
 from vidsr.media.frames import from_av, to_av
 from vidsr.types import Colour, Frame
 
-Codec = Literal["h264", "mpeg2video"]
+Codec = Literal["h264", "hevc", "mpeg2video"]
 
-_ENCODERS = {"h264": "libx264", "mpeg2video": "mpeg2video"}
+_ENCODERS = {"h264": "libx264", "hevc": "libx265", "mpeg2video": "mpeg2video"}
 _RATE = 25
 _COLOUR = Colour(matrix=6, primaries=6, transfer=6, full_range=False, chroma_location=1)
 """BT.601: the pictures are small."""
@@ -25,8 +25,8 @@ def recompress(frames: Sequence[NDArray[np.uint8]], *, codec: Codec, quality: in
 
     Args:
         frames: RGB [3, H, W], sides even and at least 16.
-        codec: h264 by x264 (preset veryfast, no B-frames) or MPEG-2.
-        quality: CRF of x264, 0 to 51, or the fixed quantiser of MPEG-2, 1 to 31. Lower is better.
+        codec: h264 by x264 or hevc by x265 (preset veryfast, no B-frames), or MPEG-2.
+        quality: CRF of x264 and x265, 0 to 51, or the fixed quantiser of MPEG-2, 1 to 31. Lower is better.
 
     Returns:
         As many frames of the same size.
@@ -51,6 +51,10 @@ def recompress(frames: Sequence[NDArray[np.uint8]], *, codec: Codec, quality: in
 def _options(codec: Codec, quality: int) -> dict[str, str]:
     if codec == "h264":
         return {"crf": str(quality), "preset": "veryfast"}
+    if codec == "hevc":
+        # Without pools and frame threads what x265 writes does not depend on the machine.
+        quiet = "log-level=error:pools=none:frame-threads=1"
+        return {"crf": str(quality), "preset": "veryfast", "x265-params": quiet}
     return {"qmin": str(quality), "qmax": str(quality)}
 
 

@@ -1,7 +1,7 @@
 """Second-order degradation (Wang et al. 2021, Real-ESRGAN), and what was done in the captioner's words.
 
     blur -> resize -> noise -> JPEG -> blur -> resize -> noise -> { resize, sinc, JPEG in either order }
-                                                               or resize, sinc, H.264 or MPEG-2
+                                                               or resize, sinc, H.264, HEVC or MPEG-2
 
 Everything about a sample follows from its Draw. Beside the degraded picture travels a twin that has had
 everything but noise, so that the noise that is left at the end is known exactly, and a probe that has had
@@ -55,8 +55,10 @@ class CodecRange:
     """A video codec in place of the last JPEG."""
 
     h264_probability: float
+    hevc_probability: float
     """Otherwise MPEG-2."""
     h264_crf: tuple[int, int]
+    hevc_crf: tuple[int, int]
     mpeg2_quantizer: tuple[int, int]
 
 
@@ -152,11 +154,15 @@ def _through_codec(ways: Sequence["_Way"], draw: Draw, codec: CodecRange) -> Non
     # PyAV is not there on every machine that trains; only a set with a codec needs it.
     from vidsr.media.recompress import recompress
 
-    is_h264 = draw.chance(codec.h264_probability)
-    low, high = codec.h264_crf if is_h264 else codec.mpeg2_quantizer
+    share = draw.uniform(0, 1)
+    name: Literal["h264", "hevc", "mpeg2video"] = "mpeg2video"
+    low, high = codec.mpeg2_quantizer
+    if share < codec.h264_probability:
+        name, (low, high) = "h264", codec.h264_crf
+    elif share < codec.h264_probability + codec.hevc_probability:
+        name, (low, high) = "hevc", codec.hevc_crf
     quality = low + draw.integer(high - low + 1)
     clips = [[(255 * way.pair[twin]).round().byte().numpy() for way in ways] for twin in (0, 1)]
-    name: Literal["h264", "mpeg2video"] = "h264" if is_h264 else "mpeg2video"
     coded = [recompress(clip, codec=name, quality=quality) for clip in clips]
     for way, *twins in zip(ways, *coded, strict=True):
         way.uncompressed = way.pair[1:]
