@@ -61,8 +61,8 @@ def build_stages(job_config: JobConfig) -> Stages:
         restorer=facts,
         encode=EncodeSettings(**resolved.encode.model_dump(exclude={"hdr"})),
         limits=limits_of(resolved),
-        hdr=resolved.encode.hdr,
         stall_seconds=resolved.run.stall_seconds,
+        hdr=resolved.encode.hdr,
         deinterlace=resolved.plan.deinterlace,
         shots=shots,
     )

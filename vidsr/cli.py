@@ -12,6 +12,17 @@ from typer.exceptions import TyperException
 
 from vidsr import config, events
 from vidsr.cli_models import models_app
+from vidsr.cli_options import (
+    AsJson,
+    Deinterlace,
+    Input,
+    OnIncompatible,
+    Pipeline,
+    Progress,
+    Settings,
+    Strict,
+    VideoStream,
+)
 from vidsr.errors import EXIT_DONE, StalledError, Stopped, UsageError, VidsrError
 from vidsr.memory import keep_freed_blocks
 from vidsr.stopping import end_process, stop_on_signals
@@ -28,40 +39,6 @@ config_app = typer.Typer(help="Look at pipelines and their configuration.")
 app.add_typer(config_app, name="config")
 app.add_typer(models_app, name="models")
 
-Input = Annotated[Path, typer.Argument(metavar="INPUT", help="The video.", show_default=False)]
-Pipeline = Annotated[str, typer.Option(metavar="NAME|FILE", help="A shipped pipeline, or a YAML file.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY.PATH=VALUE", help="Override one setting; may be repeated.", show_default=False
-    ),
-]
-Strict = Annotated[
-    bool, typer.Option("--strict", help="Refuse a damaged input instead of restoring what is left of it.")
-]
-VideoStream = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N", help="Index of the stream to restore. Default: the default one, or the largest."
-    ),
-]
-OnIncompatible = Annotated[
-    str | None,
-    typer.Option(
-        metavar="convert|mkv|stop|drop",
-        help="For streams that the output's container cannot hold: convert them to the nearest type (the "
-        "default), make the output an mkv, stop, or leave them out.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DeinterlaceOption = Annotated[
-    str | None,
-    typer.Option(metavar="auto|on|off", help="Filter interlaced and telecined video first. Default: auto."),
-]
-Progress = Annotated[
-    str, typer.Option(metavar="auto|plain|json|none", help="How progress is shown, on stderr.")
-]
-
 
 @app.command()
 def run(  # noqa: PLR0913, PLR0917  # one parameter an option
@@ -77,7 +54,7 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
     priors: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YAML of `vidsr caption`, perhaps edited.")
     ] = None,
-    deinterlace: DeinterlaceOption = None,
+    deinterlace: Deinterlace = None,
     settings: Settings = None,
     video_stream: VideoStream = None,
     on_incompatible: OnIncompatible = None,
@@ -88,7 +65,10 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,
     resume: Annotated[
-        bool, typer.Option(" /--no-resume", help="Throw away what an earlier run left unfinished.")
+        bool,
+        typer.Option(
+            " /--no-resume", show_default=False, help="Throw away what an earlier run left unfinished."
+        ),
     ] = True,
     strict: Strict = False,
     progress: Progress = "auto",
@@ -161,7 +141,7 @@ def plan(  # noqa: PLR0913, PLR0917  # one parameter an option
     input: Input,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="OUTPUT")] = None,
     pipeline: Pipeline = "enhance",
-    deinterlace: DeinterlaceOption = None,
+    deinterlace: Deinterlace = None,
     settings: Settings = None,
     video_stream: VideoStream = None,
     on_incompatible: OnIncompatible = None,

@@ -19,6 +19,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE_SECONDS = 15.0
 """Given to a process that was asked to stop; then it is ended."""
 
+END_OF_BAR = b"\r\x1b[K\x1b[?25h"
+"""Clears the line and shows the cursor."""
+
 
 @contextlib.contextmanager
 def stop_on_signals(*, grace_seconds: float = GRACE_SECONDS) -> Iterator[None]:
@@ -67,6 +70,9 @@ def stop_on_signals(*, grace_seconds: float = GRACE_SECONDS) -> Iterator[None]:
 
 def end_process(error: VidsrError) -> NoReturn:
     """Say why, and end the process without waiting for anything."""
+    if os.isatty(2):
+        # A progress bar may be drawn there, and has hidden the cursor.
+        os.write(2, END_OF_BAR)
     # The streams of Python may be locked by a thread that never returns.
     os.write(2, f"vidsr: error: {' '.join(str(error).split())}\n".encode(errors="backslashreplace"))
     os._exit(error.exit_code)

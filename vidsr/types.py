@@ -309,6 +309,8 @@ class MediaInfo:
     video: VideoInfo
     duration_seconds_from_header: float | None
     num_chapters: int
+    is_still: bool = False
+    """A picture file with one picture in it."""
     metadata: tuple[tuple[str, str], ...] = ()
 
 

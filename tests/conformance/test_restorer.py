@@ -123,12 +123,40 @@ def test_the_size_is_the_scale(name: str, scale: int) -> None:
     assert after.planes[0].shape == (24 * scale, 32 * scale)
 
 
-def test_a_flat_picture_stays_flat(restorer: Restorer) -> None:
-    flat = work(0)
+def flat(levels: tuple[int, ...], *, pix_fmt: str, colour: Colour) -> Work:
+    """Return work on a picture in which every plane has one level; the fourth one is opacity."""
+    entry = work(0, pix_fmt=pix_fmt)
+    shapes = [*(plane.shape for plane in entry.frame.planes), entry.frame.planes[0].shape]
     planes = tuple(
-        np.full_like(plane, level) for plane, level in zip(flat.frame.planes, (120, 110, 140), strict=True)
+        np.full(shape, level, entry.frame.planes[0].dtype)
+        for shape, level in zip(shapes, levels, strict=False)
     )
-    after = restorer.step([replace(flat, frame=replace(flat.frame, planes=planes))])[0].frame
+    return replace(entry, frame=replace(entry.frame, planes=planes, colour=colour))
+
+
+def test_flat_hdr_stays_flat(restorer: Restorer) -> None:
+    """Also where a network is shown another signal than the samples hold."""
+    pq = Colour(matrix=9, primaries=9, transfer=16, full_range=False, chroma_location=3)
+    levels = (520, 480, 540)
+    after = restorer.step([flat(levels, pix_fmt="yuv420p10le", colour=pq)])[0].frame
+    assert after.colour == pq
+    for plane, level in zip(after.planes, levels, strict=True):
+        # As below, in levels of 10 bits.
+        error = np.abs(plane.astype(int) - level)
+        assert error.mean() <= 4
+        assert error.max() <= 20
+
+
+def test_opacity_is_enlarged_as_it_is(restorer: Restorer) -> None:
+    colour = Colour(matrix=1, full_range=False)
+    after = restorer.step([flat((120, 110, 140, 77), pix_fmt="yuva420p", colour=colour)])[0].frame
+    assert after.pix_fmt == "yuva420p"
+    assert (after.planes[3] == 77).all()
+
+
+def test_a_flat_picture_stays_flat(restorer: Restorer) -> None:
+    colour = work(0).frame.colour
+    after = restorer.step([flat((120, 110, 140), pix_fmt="yuv420p", colour=colour)])[0].frame
     for plane, level in zip(after.planes, (120, 110, 140), strict=True):
         # A network is no exact filter: one level on average is what nobody sees.
         error = np.abs(plane.astype(int) - level)

@@ -15,12 +15,14 @@ DAMAGE = {
     "truncated.mp4": "-map 0 -c copy -movflags +faststart",
     "truncated.mkv": "-map 0 -c copy",
     "corrupt.mkv": r"-map 0 -c copy -bsf:v noise=amount=if(between(n\,20\,30)\,20\,0)",
+    "dropped.mkv": r"-map 0 -c copy -bsf:v noise=drop=between(n\,12\,16)",
     "no_first_key.mkv": r"-map 0 -c copy -bsf:v noise=drop=lt(n\,1)",
 }
 SAID = {
     "truncated.mp4": "the header promises video until 2.000 s in 50 frames; there are",
     "truncated.mkv": "the header promises video until 2.000 s; there are",
     "corrupt.mkv": "packets could not be read or decoded; of 50 packets",
+    "dropped.mkv": "packets are missing in one place: by the stream's own numbering, at least",
     "no_first_key.mkv": "the first key frame is missing: the 24 frames before the next one are lost",
 }
 OVERRIDES = {
@@ -36,7 +38,9 @@ def damaged(
     request: pytest.FixtureRequest, corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     path = tmp_path_factory.mktemp("damage") / request.param
-    source = corpus.make("b_frames" if request.param == "corrupt.mkv" else "cfr", corpus_folder)
+    source = corpus.make(
+        "b_frames" if request.param in {"corrupt.mkv", "dropped.mkv"} else "cfr", corpus_folder
+    )
     corpus.run(["-i", str(source), *DAMAGE[request.param].split(), str(path)])
     if request.param.startswith("truncated"):
         content = path.read_bytes()

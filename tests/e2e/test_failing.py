@@ -195,7 +195,7 @@ def test_a_codec_that_refuses_does_so_before_any_work(tmp_path: Path) -> None:
     seen: list[events.Event] = []
     with pytest.raises(
         RefusedByCodecError,
-        match=r"encode\.codec=h264: libx264 refuses pictures of 16800x32 .*--set encode\.codec",
+        match=r"libx264 refuses pictures of 16800x32 .*--set encode\.codec",
     ) as caught:
         vidsr.enhance(source, tmp_path / "out.mkv", overrides=OVERRIDES, on_event=seen.append)
     assert caught.value.exit_code == 2
@@ -298,8 +298,8 @@ def test_a_stalled_stage_is_named_and_its_process_can_be_ended(
     make = stages.restorer.make
     held = replace(stages.restorer, make=lambda: Held(make(), let_go))
     job = Job(input=clip, output=tmp_path / "out.mp4")
-    with pytest.raises(StalledError, match=r"restoring: nothing has moved for 2 s") as caught:
-        run(job, replace(stages, restorer=held, stall_seconds=2.0), on_hang=on_hang)
+    with pytest.raises(StalledError, match=r"restoring: nothing has moved for 5 s") as caught:
+        run(job, replace(stages, restorer=held, stall_seconds=5.0), on_hang=on_hang)
     assert caught.value.exit_code == 75
     assert told == [caught.value]
     report = run(job, stages)
@@ -329,7 +329,7 @@ cli.main()
 
 
 def test_a_stalled_command_ends_by_itself(clip: Path, tmp_path: Path) -> None:
-    settings = OVERRIDES | {"run.stall_seconds": 1}
+    settings = OVERRIDES | {"run.stall_seconds": 5}
     options = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     done = subprocess.run(
         [sys.executable, "-c", STALLING, "run", str(clip), "-o", str(tmp_path / "out.mp4"), *options],
@@ -340,5 +340,5 @@ def test_a_stalled_command_ends_by_itself(clip: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 75, done.stderr
-    assert "vidsr: error: restoring: nothing has moved for 1 s" in done.stderr
+    assert "vidsr: error: restoring: nothing has moved for 5 s" in done.stderr
     assert not (tmp_path / "out.mp4").exists()

@@ -61,6 +61,12 @@ def test_a_job_comes_from_json_and_goes_to_json(job: Job) -> None:
         Job.model_validate({"input": "a.mp4", "output": "b.mp4", "sauce": "c.mp4"})
 
 
+def test_the_manual_says_what_to_do_with_every_outcome() -> None:
+    manual = (Path(__file__).resolve().parents[2] / "docs" / "worker.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1].strip() for line in manual.splitlines() if line.startswith("| ")]
+    assert rows[1:] == [outcome.value for outcome in Outcome]
+
+
 def test_the_pipeline_of_workers_gives_up_what_does_not_move() -> None:
     resolved = config.load(Job.model_fields["pipeline"].default, environment={})
     assert 0 < resolved.run.stall_seconds < config.load(environment={}).run.stall_seconds

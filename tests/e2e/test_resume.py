@@ -205,6 +205,15 @@ def test_another_setting_is_refused_with_what_differs_until_told_not_to_resume(
     assert [path.name for path in stopped.parent.iterdir()] == ["out.mp4"]
 
 
+def test_work_is_not_thrown_away_for_an_output_that_is_refused(clip: Path, stopped: Path) -> None:
+    stopped.write_bytes(b"precious")
+    with pytest.raises(OutputExistsError):
+        vidsr.enhance(clip, stopped, overrides=OVERRIDES, resume=False)
+    assert len(list(folder_of(stopped).glob("parts/*.mkv"))) == 8
+    report = vidsr.enhance(clip, stopped, overrides=OVERRIDES, overwrite=True)
+    assert report.num_parts_reused == report.num_parts
+
+
 def test_another_input_under_the_same_name_is_refused(
     clip: Path, tmp_path: Path, corpus_folder: Path
 ) -> None:

@@ -1,5 +1,10 @@
 """Interlaced and telecined video comes out progressive, at its own times."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,10 +15,10 @@ import pytest
 import vidsr
 from tests.scans import make
 from vidsr.media import intermediate
-from vidsr.media.index import build_index
 from vidsr.media.probe import probe
 from vidsr.media.verify import verify
 
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 OVERRIDES = {
     "restore.restorer": "bicubic",
     "restore.scale": 2,
@@ -37,23 +42,25 @@ def small_luma(path: Path, *, step: int) -> np.ndarray:
     return stack.reshape(count, rows // step, step, columns // step, step).mean((2, 4))
 
 
-def scan_of(path: Path):
-    return build_index(path, probe(path), on_frame=lambda index, thumbnail: None).scan
-
-
 @pytest.mark.parametrize("name", ["upper.mp4", "lower.mpg", "ten_bits.mkv"])
 def test_interlaced_video_comes_out_progressive_at_its_own_times(name, corpus_folder, tmp_path):
     source = make(name, corpus_folder)
     report = vidsr.enhance(source, tmp_path / "out.mkv", overrides=OVERRIDES)
-    assert scan_of(source).is_combed
-    assert not scan_of(report.output).is_combed
     got, wanted = times(report.output), times(source)
     assert len(got) == len(wanted)
     # Half a millisecond is Matroska's rounding, of the source as well.
     assert max(abs(ours - theirs) for ours, theirs in zip(got, wanted, strict=True)) <= Fraction(1, 1000)
+    # A frame shows what its first field showed, where half of the source's rows are half a frame's time late.
+    left = vidsr.enhance(source, tmp_path / "left.mkv", overrides=OVERRIDES | {"plan.deinterlace": "off"})
+    fields = small_luma(make("fields.mkv", corpus_folder), step=1)
+    moves = np.abs(fields[::2] - fields[1::2]) > 30
+    ours, theirs = (
+        np.abs(small_luma(made.output, step=2) - fields[::2])[moves].mean() for made in (report, left)
+    )
+    assert ours < 0.6 * theirs
     assert any("deinterlaced by bwdif" in line for line in report.warnings)
     assert verify(source, report.output).ok
-    assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["left.mkv", "out.mkv"]
 
 
 def test_ten_bits_stay_ten(corpus_folder, tmp_path):
@@ -72,6 +79,18 @@ def test_telecine_is_undone_to_the_film(corpus_folder, tmp_path):
     ours, theirs = small_luma(report.output, step=4), small_luma(film, step=2)
     distances = np.abs(ours[:, None] - theirs[None]).mean((2, 3))
     assert (distances.argmin(1) == np.arange(48)).all()
+    assert verify(source, report.output).ok
+
+
+def test_the_end_of_film_is_not_lost_where_a_cycle_is_cut(corpus_folder, tmp_path):
+    """58 frames are 46 of film, and a field of the next in a frame with one of the last."""
+    source, film = (make(name, corpus_folder) for name in ("telecine_58.mpg", "film.mkv"))
+    report = vidsr.enhance(source, tmp_path / "out.mkv", overrides=OVERRIDES)
+    assert report.num_frames == 47
+    ours, theirs = small_luma(report.output, step=4), small_luma(film, step=2)
+    nearest = np.abs(ours[:, None] - theirs[None]).mean((2, 3)).argmin(1)
+    assert (nearest[:46] == np.arange(46)).all()
+    assert nearest[46] in {45, 46}
     assert verify(source, report.output).ok
 
 
@@ -121,6 +140,19 @@ def test_a_stopped_run_goes_on_with_the_pictures_that_were_filtered(corpus_folde
     assert verify(source, report.output).ok
 
 
+def test_pictures_that_are_gone_are_filtered_again(corpus_folder, tmp_path):
+    source, output = make("upper.mp4", corpus_folder), tmp_path / "out.mkv"
+
+    def stop(event: vidsr.events.Event) -> None:
+        if isinstance(event, vidsr.events.Planned):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        vidsr.enhance(source, output, overrides=OVERRIDES, on_event=stop)
+    next(tmp_path.rglob("filtered.mkv")).unlink()
+    assert verify(source, vidsr.enhance(source, output, overrides=OVERRIDES).output).ok
+
+
 def test_a_filter_that_fails_leaves_nothing_and_says_why(corpus_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(
         intermediate, "_graph", lambda video, filters, output: _of_an_unknown_codec(video, output)
@@ -137,3 +169,23 @@ def _of_an_unknown_codec(video, output):
         "pipe:", format="rawvideo", pix_fmt=video.pix_fmt, video_size=(video.width, video.height)
     )
     return ffmpeg.output(stream, f"file:{output}", vcodec="none_such").global_args("-loglevel", "error")
+
+
+def test_ctrl_c_while_filtering_is_a_stop_and_no_failure(corpus_folder, tmp_path):
+    """A terminal sends it to the whole group of processes, and the filter is one that the run has started."""
+    source, output = make("long.mp4", corpus_folder), tmp_path / "out.mkv"
+    settings = [item for key, value in OVERRIDES.items() for item in ("--set", f"{key}={value}")]
+    command = [sys.executable, "-m", "vidsr", "run", str(source), "-o", str(output), *settings]
+    run = subprocess.Popen(
+        command, start_new_session=True, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
+    until = time.monotonic() + 60
+    while not list(tmp_path.rglob("filtered.mkv.part")):
+        assert run.poll() is None, run.communicate()[1]
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    os.killpg(run.pid, signal.SIGINT)
+    said = run.communicate(timeout=60)[1]
+    assert run.returncode == 130, said
+    assert "filter" not in said
+    assert not list(tmp_path.rglob("filtered.mkv*"))

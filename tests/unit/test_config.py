@@ -9,6 +9,13 @@ from vidsr.errors import ConfigError
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.parametrize("value", ["auto", "on", "off"])
+def test_on_and_off_are_no_booleans(value):
+    """YAML reads them so."""
+    key, read = config.parse_assignment(f"plan.deinterlace={value}")
+    assert config.load(overrides={key: read}).plan.deinterlace == value
+
+
 def test_every_shipped_pipeline_resolves() -> None:
     names = config.pipeline_names()
     assert len(names) == len(list((CHECKOUT / "pipelines").rglob("*"))), "a pipeline is out of reach"

@@ -1,3 +1,4 @@
+import fcntl
 import os
 import subprocess
 import sys
@@ -78,6 +79,27 @@ def test_of_many_at_once_one_holds_it_and_none_is_lost(tmp_path: Path) -> None:
     assert len(most) + len(refused) == 200
     assert set(most) == {1}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_file_that_its_holder_has_just_removed_is_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lock"
+    lock_for_real = fcntl.flock
+    others: list[int] = []
+
+    def be_late(descriptor: int, operation: int) -> None:
+        if not others:
+            # Between our opening and our locking one run ends and another one begins.
+            path.unlink()
+            others.append(os.open(path, os.O_RDWR | os.O_CREAT))
+            lock_for_real(others[0], fcntl.LOCK_EX)
+        lock_for_real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", be_late)
+    with pytest.raises(OutputBusyError), locked(path, what="x"):
+        pytest.fail("held twice")
+    os.close(others[0])
 
 
 @pytest.mark.parametrize("kind", ["file", "link to nowhere"])

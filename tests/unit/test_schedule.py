@@ -312,7 +312,7 @@ def test_who_waits_for_a_thread_that_never_answers_can_be_called_off(
             on_part=lambda part: None,
             on_note=lambda note: None,
         )
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 20
     release.set()
     while threading.active_count() > before:
         time.sleep(0.01)

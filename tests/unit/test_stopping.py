@@ -1,6 +1,7 @@
 """Each runs a process of its own: what is promised is how it ends."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 PROGRAM = """
-import ctypes, sys, time
+import ctypes, sys, threading, time
 from vidsr.errors import Stopped
 from vidsr.stopping import end_process, stop_on_signals
 
@@ -21,7 +22,8 @@ def hang():
     mutex = ctypes.create_string_buffer(64)
     library = ctypes.CDLL(None)
     library.pthread_mutex_lock(mutex)
-    print("ready", flush=True)
+    # Said when this thread is sure to be in the call.
+    threading.Timer(0.5, print, ["ready"], {"flush": True}).start()
     library.pthread_mutex_lock(mutex)
 
 def wait():
@@ -74,7 +76,7 @@ def test_the_second_signal_ends_a_native_call_that_never_returns(number: signal.
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=0.5)
         process.send_signal(number)
-        output, errors = process.communicate(timeout=5)
+        output, errors = process.communicate(timeout=20)
     assert process.returncode == 128 + number
     assert output == ""
     assert f"stopped by {number.name}" in errors
@@ -86,8 +88,26 @@ def test_the_second_signal_ends_a_cleaning_up_that_never_returns() -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "cleaning\n"
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=5)
+        process.communicate(timeout=20)
     assert process.returncode == 130
+
+
+def test_a_terminal_gets_its_cursor_back() -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "wait", "30"],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=20)
+    os.close(theirs)
+    assert b"\x1b[?25h" in os.read(ours, 4096)
+    os.close(ours)
 
 
 def test_a_native_call_that_never_returns_is_ended_after_the_grace() -> None:

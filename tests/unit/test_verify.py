@@ -63,6 +63,7 @@ def mutated(made: Made, path: Path, mutation: Mutation) -> Path:
                     copies[stream.index].metadata.update(copied_metadata(stream))
                     copies[stream.index].disposition = stream.disposition
                     mutation.stream(copies[stream.index])
+        out.metadata.update(file.metadata)
         out.set_chapters(mutation.chapters(file.chapters()))
         for packet in file.demux([file.streams[index] for index in copies]):
             if packet.size:

@@ -30,9 +30,9 @@ def test_a_stage_in_which_nothing_moves_is_named() -> None:
 
 def test_what_moves_is_not_stalled() -> None:
     seen: list[events.Event] = []
-    with Watchdog(0.4, on_event=seen.append, on_hang=None) as dog:
+    with Watchdog(2, on_event=seen.append, on_hang=None) as dog:
         for _ in range(20):
-            time.sleep(0.05)
+            time.sleep(0.15)
             dog.listen(events.Assembling())
         dog.check()
     assert len(seen) == 20

@@ -45,11 +45,12 @@ def claim_output(job: Job, stages: Stages, ending: ExitStack) -> Claim:
     check_place(job.input, output)
     ending.enter_context(locked(lock_path(output), what=str(output)))
     work_dir = job.work_dir or state_folder(output)
+    finished = [folder for folder in folders_of(output, work_dir) if folder.published(output)]
+    if not finished or not job.resume:
+        _refuse_existing(output, overwrite=job.overwrite)
     if not job.resume:
         discard(output, work_dir)
-    finished = [folder for folder in folders_of(output, work_dir) if folder.published(output)]
-    if not finished:
-        _refuse_existing(output, overwrite=job.overwrite)
+        finished = []
     source, identity = identify_job(job, stages, output)
     folder = WorkFolder(work_dir, identity.key)
     if not work_dir.exists():

@@ -1,5 +1,6 @@
 """Makes the plan: the one decision about everything, before a frame is restored."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +12,22 @@ from vidsr.media.container import decide_output
 from vidsr.media.filters import decide_filters
 from vidsr.media.index import Thumbnail, build_index
 from vidsr.media.intermediate import make_intermediate
+from vidsr.media.sequence import files_of
 from vidsr.media.versions import media_versions
 from vidsr.types import InputIdentity, MediaInfo, Plan
 from vidsr.version import __version__
 
 
 def identify(path: Path) -> InputIdentity:
-    """Return which bytes `path` holds."""
-    return InputIdentity(path=str(path), size_bytes=path.stat().st_size, sha256=sha256_of(path))
+    """Return which bytes the file or the pictures at `path` hold."""
+    files = files_of(path)
+    digests = [sha256_of(file) for file in files]
+    together = hashlib.sha256("".join(digests).encode()).hexdigest()
+    return InputIdentity(
+        path=str(path),
+        size_bytes=sum(file.stat().st_size for file in files),
+        sha256=together if len(files) > 1 else digests[0],
+    )
 
 
 def versions() -> dict[str, str]:

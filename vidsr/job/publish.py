@@ -7,13 +7,15 @@ from pathlib import Path
 from vidsr.errors import OutputExistsError, UnwritableError, VerificationError
 from vidsr.files import move_durably, remove_leftover, write_error
 from vidsr.media.mux import assemble
+from vidsr.media.sequence import files_of, is_sequence, stem_of
 from vidsr.media.verify import verify
 from vidsr.types import Plan
 
 
 def default_output(source: Path, suffix: str) -> Path:
     """Return the output's name beside the input: in.mp4 becomes in_restored.mp4."""
-    return source.with_name(f"{source.stem}_restored{suffix}")
+    stem = stem_of(source) if is_sequence(source) else source.stem
+    return source.with_name(f"{stem}_restored{suffix}")
 
 
 def check_place(source: Path, output: Path) -> None:
@@ -23,7 +25,7 @@ def check_place(source: Path, output: Path) -> None:
         OutputExistsError: it is the input.
         UnwritableError: its folder is missing or cannot be written to.
     """
-    if output.exists() and output.samefile(source):
+    if output.exists() and any(output.samefile(file) for file in files_of(source)):
         msg = f"{output}: the output is the input itself; name another with -o"
         raise OutputExistsError(msg)
     if output.is_dir():

@@ -12,6 +12,9 @@ import av
 from vidsr.errors import ConfigError, MissingCodecError
 from vidsr.media.frames import format_facts, planar_format
 
+PNG = "png"
+"""What a plan calls the container of a picture, and its codec."""
+
 AUTO = "auto"
 """The codec that a plan decides on: see media/output_picture.py."""
 

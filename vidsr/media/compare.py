@@ -25,12 +25,13 @@ from vidsr.media.copies import (
     title_of,
 )
 from vidsr.media.packets import SourceClock, packets_of
+from vidsr.media.tags import file_tags, kept_tags
 from vidsr.media.trial import Held
 from vidsr.types import StreamPlan
 
 Kind = Literal[
     "frames", "time", "stream", "payload", "language", "title", "disposition",
-    "chapter", "attachment", "cover", "duration", "geometry", "colour", "decode",
+    "chapter", "attachment", "cover", "duration", "geometry", "colour", "decode", "tag",
 ]  # fmt: skip
 
 IMPLIED = Disposition.default | Disposition.captions | Disposition.descriptions
@@ -174,6 +175,15 @@ def compare_chapters(
             yield Difference(kind="chapter", message=message)
         if title_of(before["metadata"]) != title_of(after["metadata"]):
             yield Difference(kind="chapter", message=f"chapter {number} has another title")
+
+
+def compare_file_tags(source: InputContainer, output: InputContainer, *, muxer: str) -> Iterator[Difference]:
+    """Yield the tags of the file that the container can keep and the output has not."""
+    found = {key.lower(): value for key, value in output.metadata.items()}
+    for key, value in kept_tags(file_tags(source), muxer=muxer).items():
+        if found.get(key.lower()) != value:
+            got = found.get(key.lower())
+            yield Difference(kind="tag", message=f"the file's tag {key} is {got!r}, not {value!r}")
 
 
 def describe(stream: Stream) -> str:

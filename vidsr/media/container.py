@@ -5,16 +5,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidsr.errors import UsageError
-from vidsr.media.codecs import CodecFacts
+from vidsr.media.codecs import PNG, CodecFacts
 from vidsr.media.output_picture import choose_codec, plan_picture
+from vidsr.media.still import Beside, beside_of, plan_still
 from vidsr.media.streams import OnIncompatible, name_of, plan_streams, refused_streams
 from vidsr.media.trial import takes_codec
 from vidsr.types import FrameTable, MediaInfo, OutputPlan, Splice, StreamPlan
 
-SUFFIXES = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+SUFFIXES = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".png": PNG,
+}
 """Muxer of each file name ending that can be asked for."""
 
-DEFAULT_SUFFIX = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv", "webm": ".webm"}
+DEFAULT_SUFFIX = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv", "webm": ".webm", PNG: ".png"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +44,8 @@ def suffix_for(
     on_incompatible: OnIncompatible = "convert",
 ) -> str:
     """Return the ending of the output's name: the one that is asked for, unless the container is changed."""
+    if _is_picture(info, suffix):
+        return suffix or DEFAULT_SUFFIX[PNG]
     facts, _ = choose_codec(info, codec, muxer=_asked(suffix), scale=scale)
     muxer, _ = _choose_muxer(info, suffix, facts, on_incompatible)
     is_kept = suffix is not None and SUFFIXES[suffix.lower()] == muxer
@@ -68,6 +78,12 @@ def decide_output(
             or a stream and `on_incompatible` says to stop.
         ConfigError: the codec cannot hold pictures of this size.
     """
+    if _is_picture(info, suffix):
+        beside = plan_streams(
+            info, frames=frames, splices=splices, muxer=PNG, on_incompatible=on_incompatible
+        )
+        picture, losses = plan_still(info, frames=frames, scale=scale, offset=beside.offset)
+        return Decision(output=picture, streams=beside.streams, warnings=(*beside.warnings, *losses))
     facts, reasons = choose_codec(info, codec, muxer=_asked(suffix), scale=scale)
     muxer, warnings = _choose_muxer(info, suffix, facts, on_incompatible)
     beside = plan_streams(info, frames=frames, splices=splices, muxer=muxer, on_incompatible=on_incompatible)
@@ -75,12 +91,14 @@ def decide_output(
     return Decision(
         output=picture,
         streams=beside.streams,
-        warnings=(*reasons, *warnings, *beside.warnings, *losses),
+        warnings=(*reasons, *warnings, *beside.warnings, *losses, *_unsaid(info, muxer)),
     )
 
 
 def container_family(info: MediaInfo) -> str:
     """Return the muxer of the source's own kind of container, Matroska for kinds not written here."""
+    if info.is_still:
+        return PNG
     if info.container.startswith("mov,"):
         brand = dict(info.metadata).get("major_brand", "")
         is_quicktime = brand.startswith("qt") or (not brand and Path(info.path).suffix.lower() == ".mov")
@@ -88,6 +106,25 @@ def container_family(info: MediaInfo) -> str:
     if info.container.startswith("matroska"):
         return "webm" if Path(info.path).suffix.lower() == ".webm" else "matroska"
     return "matroska"
+
+
+def _is_picture(info: MediaInfo, suffix: str | None) -> bool:
+    """Return whether the output is a picture file.
+
+    Raises:
+        UsageError: that is asked for, and the source is a video.
+    """
+    if _asked(suffix) == PNG and not info.is_still:
+        msg = f"output ending {suffix}: a picture holds one frame, and {info.path} is a video; take .mkv"
+        raise UsageError(msg)
+    return info.is_still and _asked(suffix) in {None, PNG}
+
+
+def _unsaid(info: MediaInfo, muxer: str) -> list[str]:
+    """Return what is lost of a picture that becomes a video."""
+    if not info.is_still or beside_of(Path(info.path)) == Beside():
+        return []
+    return [f"the picture's EXIF, colour profile or texts are left out: {muxer} has no place for them"]
 
 
 def _asked(suffix: str | None) -> str | None:

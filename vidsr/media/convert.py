@@ -21,16 +21,17 @@ _SOUND_CODECS = {"mp4": "alac", "mov": "alac", "matroska": "flac", "webm": "opus
 """Lossless where the container has such a codec."""
 _ENCODERS = {"opus": "libopus"}
 """Where FFmpeg's own encoder is another one."""
+_WORD = Cue(start=Fraction(0), stop=Fraction(1), event=b"0,0,Default,,0,0,0,,word")
 _MILLISECOND = Fraction(1, 1000)
 
 
 def nearest_codec(stream: Stream, *, muxer: str) -> str:
     """Return what `stream` can be turned into for `muxer`, FFmpeg's name; empty where nothing is near."""
     if is_text(stream):
-        return _TEXT_CODECS[muxer]
+        return _TEXT_CODECS.get(muxer, "")
     # PyAV's types promise a context that a stream without a decoder does not have.
     has_decoder = cast(object, stream.codec_context) is not None
-    return _SOUND_CODECS[muxer] if stream.type == "audio" and has_decoder else ""
+    return _SOUND_CODECS.get(muxer, "") if stream.type == "audio" and has_decoder else ""
 
 
 def add_converted(file: OutputContainer, source: Stream, *, codec: str) -> Stream:
@@ -74,6 +75,14 @@ def converted_packets(
         yield from text_packets(read_texts(path, source.index, clock=clock), stream, offset=offset)
 
 
+def add_words(file: OutputContainer, *, muxer: str) -> Iterator["Packet[Any]"]:
+    """Add a stream of subtitles to `file`, write its header, and yield the packets of one word."""
+    stream = cast(SubtitleStream, file.add_stream(_TEXT_CODECS[muxer]))
+    stream.codec_context.subtitle_header = b""
+    file.start_encoding()
+    yield from text_packets(Texts(header=b"", cues=(_WORD,)), stream, offset=Fraction(0))
+
+
 def specimen(source: Stream, stream: Stream) -> Iterator["Packet[Any]"]:
     """Yield a second of silence, or a word, as packets of `stream`, which takes the place of `source`."""
     if isinstance(stream, AudioStream):
@@ -81,8 +90,7 @@ def specimen(source: Stream, stream: Stream) -> Iterator["Packet[Any]"]:
         piece = Piece(seconds=Fraction(0), frame=silence(wanted, wanted.rate_hz))
         yield from encode_sound(iter([piece]), stream, offset=Fraction(0))
     else:
-        cue = Cue(start=Fraction(0), stop=Fraction(1), event=b"0,0,Default,,0,0,0,,word")
-        yield from text_packets(Texts(header=header_of(source), cues=(cue,)), stream, offset=Fraction(0))
+        yield from text_packets(Texts(header=header_of(source), cues=(_WORD,)), stream, offset=Fraction(0))
 
 
 def text_packets(texts: Texts, stream: Stream, *, offset: Fraction) -> Iterator["Packet[Any]"]:

@@ -18,8 +18,8 @@ from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from vidsr.media.clock import rescale
-from vidsr.media.limits import open_options
 from vidsr.media.packets import STEADY, SourceClock, packets_of
+from vidsr.media.sequence import how_to_open
 
 MATROSKA_FAMILY = frozenset({"matroska", "webm"})
 MP4_FAMILY = frozenset({"mp4", "mov"})
@@ -42,8 +42,8 @@ HEAD_SECONDS = 5
 
 def open_for_copying(path: Path) -> InputContainer:
     """Open a file whose tags come out byte for byte as they are, in whatever encoding."""
-    # Without the protocol, "a:b.mp4" would name a protocol.
-    return av.open(f"file:{path}", metadata_errors="surrogateescape", options=dict(open_options()))
+    name, demuxer, options = how_to_open(path)
+    return av.open(name, format=demuxer, options=options, metadata_errors="surrogateescape")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,9 @@ class Counts:
     """Of these, before the first key frame."""
     num_errors: int
     """Packets that were refused, and reads that failed."""
+    num_holes: int = 0
+    num_missing: int = 0
+    """Reference frames that are missing in the stream's own numbering, and in how many places."""
 
 
 def losses_of(info: MediaInfo, frames: FrameTable, counts: Counts, *, knows_end: bool) -> tuple[str, ...]:
@@ -34,7 +37,8 @@ def losses_of(info: MediaInfo, frames: FrameTable, counts: Counts, *, knows_end:
         counts: of the pass that they came out of.
         knows_end: the header's end is more than an estimate from the first and last times in the file.
     """
-    lines = [*_undecoded(frames, counts), *_before_key(info, frames, counts), *_corrupt(frames)]
+    lines = [*_undecoded(frames, counts), *_before_key(info, frames, counts), *_dropped(counts)]
+    lines += _corrupt(frames)
     if knows_end:
         lines += _missing_end(info, frames, counts)
     return tuple(lines)
@@ -59,6 +63,16 @@ def _before_key(info: MediaInfo, frames: FrameTable, counts: Counts) -> Iterator
         yield (
             f"the first key frame is missing: the {number} frames before the next one are lost, "
             f"the video begins at {start:.3f} s"
+        )
+
+
+def _dropped(counts: Counts) -> Iterator[str]:
+    # Of packets that cannot be decoded, the numbers are not to be believed either.
+    if counts.num_missing and not counts.num_errors:
+        places = "one place" if counts.num_holes == 1 else f"{counts.num_holes} places"
+        yield (
+            f"packets are missing in {places}: by the stream's own numbering, at least {counts.num_missing} "
+            "frames; those after them are built on what is left"
         )
 
 

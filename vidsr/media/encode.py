@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from vidsr.errors import ConfigError, RefusedByCodecError
 from vidsr.files import move_durably, remove_leftover, write_error
 from vidsr.media import colour
-from vidsr.media.codecs import AUTO, CodecFacts, nearest, resolve_codec
+from vidsr.media.codecs import AUTO, PNG, CodecFacts, nearest, resolve_codec
 from vidsr.media.hdr import hdr_options
 from vidsr.media.swscale import range_code
 from vidsr.types import Frame, OutputPlan
@@ -72,7 +72,12 @@ class EncodeSettings:
         return resolve_codec("h264" if self.codec == AUTO else self.codec)
 
     def decided(self, output: OutputPlan) -> "EncodeSettings":
-        """Return the settings with the codec that the output's plan decided on."""
+        """Return the settings with the codec that the output's plan decided on.
+
+        A picture waits for its file without loss, whatever is said of video.
+        """
+        if output.container == PNG:
+            return EncodeSettings(codec="ffv1", threads=self.threads)
         return replace(self, codec=output.codec) if self.codec == AUTO else self
 
     def options(self) -> dict[str, str]:
@@ -182,14 +187,15 @@ def try_encoder(settings: EncodeSettings, output: OutputPlan) -> None:
     Raises:
         RefusedByCodecError: it does not take pictures of that size or format.
     """
+    settings = settings.decided(output)
     try:
         with av.open(io.BytesIO(), "w", format="matroska") as container:
             open_encoder(container, settings, output)
             container.start_encoding()
     except av.error.FFmpegError as error:
-        picture = f"{output.width}x{output.height} {output.pix_fmt}"
+        picture, decided = f"{output.width}x{output.height} {output.pix_fmt}", settings.decided(output)
         msg = (
-            f"encode.codec={settings.codec}: {settings.facts.encoder} refuses pictures of {picture} "
+            f"encode.codec={settings.codec}: {decided.facts.encoder} refuses pictures of {picture} "
             f"({error.strerror}); name another with --set encode.codec, or another restore.scale"
         )
         raise RefusedByCodecError(msg) from error

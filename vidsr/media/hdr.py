@@ -4,15 +4,13 @@ SMPTE ST 2086 and CTA-861.3, as FFmpeg's decoders hand them out and as encoders 
 """
 
 import struct
-from collections.abc import Iterable
 from fractions import Fraction
-from typing import cast
 
 import av
-from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
 
 from vidsr.media.codecs import CodecFacts
+from vidsr.media.side_data import side_data_of
 from vidsr.types import ContentLight, HdrMetadata, MasteringDisplay
 
 DYNAMIC = {
@@ -28,9 +26,9 @@ LUMINANCE_UNITS = 10_000
 """Per unit, and per candela a square metre: the integers of H.264's and H.265's messages."""
 
 
-def hdr_of(picture: av.VideoFrame) -> HdrMetadata | None:
-    """Return what a decoded picture says; None where it says nothing."""
-    found = {side_data.type: side_data for side_data in cast(Iterable[SideData], picture.side_data)}
+def hdr_of(picture: av.VideoFrame, codec: str) -> HdrMetadata | None:
+    """Return what a picture that `codec` decoded says; None where it says nothing."""
+    found = {side_data.type: side_data for side_data in side_data_of(picture, codec) or ()}
     mastering = found.get(SideDataType.MASTERING_DISPLAY_METADATA)
     light = found.get(SideDataType.CONTENT_LIGHT_LEVEL)
     dynamic = tuple(dict.fromkeys(name for kind, name in DYNAMIC.items() if kind in found))

@@ -8,6 +8,7 @@ is its source frame's, and after telecine lies between those of two, as the filt
 import contextlib
 import errno
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -32,9 +33,9 @@ CYCLE = 5
 """Frames of which decimate drops one."""
 QUARTER = 4
 """A film frame lasts 5/4 of a video frame: its times are counted in quarters of the source's ticks."""
+BT2020 = 9
 PROGRESS_FRAMES = 64
 """Frames between two calls of who wants to know how far it is."""
-BT2020 = 9
 RATE = 1000
 """Frames a second of the intermediate file: frame n is at tick n of Matroska."""
 
@@ -79,7 +80,8 @@ def make_intermediate(
         counted = _counted(pictures.frames(0, len(index.frames)), on_progress)
         _write(counted, index.info.video, filters, output=output)
     made = build_index(output, probe(output), on_frame=on_frame)
-    video, frames = index.info.video, _table(index.frames, made.frames, filters, where=output)
+    shown = film_frames(index.frames) if filters.fields == "film" else index.frames
+    video, frames = index.info.video, _table(shown, made.frames, where=output)
     if filters.fields == "film":
         video = film_video(video)
     if filters.tone_peak is not None:
@@ -115,7 +117,9 @@ def film_frames(before: FrameTable) -> FrameTable:
     count = -(-len(before) * (CYCLE - 1) // CYCLE)
     quarters = np.arange(count) * CYCLE
     sources, part = quarters // QUARTER, quarters % QUARTER
-    pts = before.pts[sources] * QUARTER + part * before.duration[sources]
+    # A hole in the recording lasts longer than a frame and is none.
+    lasting = np.minimum(before.duration, int(np.median(before.duration)))
+    pts = before.pts[sources] * QUARTER + part * lasting[sources]
     end = (int(before.pts[-1]) + int(before.duration[-1])) * QUARTER
     return FrameTable(
         pts=pts,
@@ -149,7 +153,7 @@ def _write(frames: Iterator[Frame], video: VideoInfo, filters: Filters, *, outpu
     unfinished = output.with_name(output.name + ".part")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        _run(_graph(video, filters, unfinished), _padded(frames, filters), output=output)
+        _run(_graph(video, filters, unfinished), frames, output=output)
         move_durably(unfinished, output)
     except OSError as error:
         raise write_error(output, error) from error
@@ -192,13 +196,6 @@ def _graph(video: VideoInfo, filters: Filters, output: Path) -> Any:  # noqa: AN
     return written.global_args("-hide_banner", "-loglevel", "error", "-noauto_conversion_filters")
 
 
-def _counted(frames: Iterator[Frame], on_progress: Callable[[int], None]) -> Iterator[Frame]:
-    for count, frame in enumerate(frames):
-        if count % PROGRESS_FRAMES == 0:
-            on_progress(count)
-        yield frame
-
-
 def _tone_mapped(stream: Any, video: VideoInfo, peak: Fraction) -> Any:  # noqa: ANN401  # see _graph
     """Add the way from HDR to BT.709: linear light, other primaries, brightness bent to what SDR can show.
 
@@ -224,22 +221,19 @@ def _tone_mapped(stream: Any, video: VideoInfo, peak: Fraction) -> Any:  # noqa:
     ).filter("format", video.pix_fmt)
 
 
-def _padded(frames: Iterator[Frame], filters: Filters) -> Iterator[Frame]:
-    """Yield the frames, and the last one again until the cycle is full: decimate drops one that is not."""
-    count = 0
-    frame: Frame | None = None
-    for frame in frames:
-        count += 1
+def _counted(frames: Iterator[Frame], on_progress: Callable[[int], None]) -> Iterator[Frame]:
+    for count, frame in enumerate(frames):
+        if count % PROGRESS_FRAMES == 0:
+            on_progress(count)
         yield frame
-    if filters.fields == "film" and frame is not None:
-        for _ in range(-count % CYCLE):
-            yield frame
 
 
 def _run(graph: Any, frames: Iterator[Frame], *, output: Path) -> None:  # noqa: ANN401  # see _graph
-    process = graph.run_async(
-        cmd=imageio_ffmpeg.get_ffmpeg_exe(), pipe_stdin=True, pipe_stderr=True, overwrite_output=True
-    )
+    command = graph.compile(cmd=imageio_ffmpeg.get_ffmpeg_exe(), overwrite_output=True)
+    # In a session of its own it does not hear the terminal's Ctrl-C: who stops it is this process.
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    assert process.stdin is not None  # both are pipes
+    assert process.stderr is not None
     try:
         for frame in frames:
             for plane in frame.planes:
@@ -266,20 +260,18 @@ def _run(graph: Any, frames: Iterator[Frame], *, output: Path) -> None:  # noqa:
     raise MachineError(msg)
 
 
-def _table(before: FrameTable, made: FrameTable, filters: Filters, *, where: Path) -> FrameTable:
-    """Return the table of the filtered frames at the times of the source's."""
-    is_film = filters.fields == "film"
-    shown = film_frames(before) if is_film else before
+def _table(shown: FrameTable, made: FrameTable, *, where: Path) -> FrameTable:
+    """Return the table of the filtered frames `made` at the times of `shown`."""
     count = len(shown)
     # Of a pair at the very beginning decimate may keep the second; its picture is shown from the first on.
-    first = int(made.source_pts[0]) if is_film else 0
-    if len(made) < count or not np.array_equal(made.source_pts[:count], first + np.arange(count)):
+    first = int(made.source_pts[0])
+    if not np.array_equal(made.source_pts, first + np.arange(count)):
         msg = f"{where}: {len(made)} frames came out of the filters, {count} were to"
         raise DamagedInputError(msg)
-    key = made.flags[:count] & np.uint8(FrameTable.KEY)
+    key = made.flags & np.uint8(FrameTable.KEY)
     return replace(
         shown,
-        source_pts=made.source_pts[:count],
-        luma_crc=made.luma_crc[:count],
+        source_pts=made.source_pts,
+        luma_crc=made.luma_crc,
         flags=np.bitwise_or(key, shown.flags & np.uint8(FrameTable.CORRUPT)),
     )

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from vidsr.errors import VerificationError
 from vidsr.media.clock import dts_ladder
-from vidsr.media.codecs import resolve_codec
+from vidsr.media.codecs import PNG, resolve_codec
 from vidsr.media.convert import add_converted, converted_packets
 from vidsr.media.copies import (
     MATROSKA_FAMILY,
@@ -39,6 +39,8 @@ from vidsr.media.copies import (
 from vidsr.media.frames import format_facts
 from vidsr.media.packets import clock_of, packets_of
 from vidsr.media.shape import FILLER, display_size, shape_matroska, shape_mp4
+from vidsr.media.still import write_png
+from vidsr.media.tags import FLAGS, file_tags
 from vidsr.media.trial import MUXER_OPTIONS
 from vidsr.types import FrameTable, OutputPlan, Plan
 
@@ -67,10 +69,13 @@ def assemble(*, plan: Plan, source: Path, segments: Sequence[Path], output: Path
         OSError: `output` cannot be written.
     """
     delay = _reorder_delay(segments, num_frames=len(plan.frames))
+    if plan.output.container == PNG:
+        write_png(plan=plan, source=source, segments=segments, output=output)
+        return
     with open_for_copying(source) as original, _open_output(output, plan, original) as file:
         pictures = _pictures(plan, source)
         tracks = _add_streams(file, plan, original, segment=segments[0], pictures=pictures)
-        file.metadata.update(_file_metadata(original))
+        file.metadata.update(file_tags(original))
         file.set_chapters(_chapters(original, offset=plan.output.offset))
         file.start_encoding()
         video = _video_packets(segments, tracks.video, _Timeline.of(plan, tracks.video, delay=delay))
@@ -163,7 +168,7 @@ def _open_output(output: Path, plan: Plan, original: InputContainer) -> OutputCo
     if muxer in MP4_FAMILY:
         video_scale = video_timescale(plan.info.video.time_base)
         options |= {
-            "movflags": "+faststart",
+            "movflags": f"+faststart{FLAGS.get(muxer, '')}",
             "video_track_timescale": str(video_scale),
             # Edit lists, which hold a late start, count in this.
             "movie_timescale": str(_movie_timescale(original, video_scale)),
@@ -264,12 +269,6 @@ def _state_shape(path: Path, output: OutputPlan, tracks: _Tracks) -> None:
     else:
         size = display_size(output.width, output.height, output.sample_aspect_ratio)
         shape_matroska(path, size=size)
-
-
-def _file_metadata(original: InputContainer) -> dict[str, str]:
-    """Return the file's tags, without those that a muxer writes itself."""
-    own = {"encoder", "major_brand", "minor_version", "compatible_brands"}
-    return {key: value for key, value in original.metadata.items() if key.lower() not in own}
 
 
 def _chapters(original: InputContainer, *, offset: Fraction) -> list["Chapter"]:

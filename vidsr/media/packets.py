@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Stream
 
-from vidsr.media.limits import open_options
+from vidsr.media.sequence import how_to_open
 from vidsr.types import Plan, Splice
 
 GAP = Fraction(1)
@@ -74,7 +74,8 @@ def packets_of(
 def num_broken(path: Path) -> dict[int, int]:
     """Return how many broken packets `packets_of` leaves out of each stream, by its index."""
     counts: Counter[int] = Counter()
-    with av.open(f"file:{path}", metadata_errors="replace", options=dict(open_options())) as file:
+    name, demuxer, options = how_to_open(path)
+    with av.open(name, format=demuxer, options=options, metadata_errors="replace") as file:
         if framed := [stream for stream in file.streams if _is_framed(stream)]:
             deque(_packets(file, framed, counts=counts), maxlen=0)
     return dict(counts)

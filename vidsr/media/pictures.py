@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 
 from vidsr.media.damage import Counts
 from vidsr.media.frames import to_planar
+from vidsr.media.h264 import FrameNumbers
 from vidsr.media.limits import bound_pixels
 from vidsr.media.probe import decoded, opacity_decoder, open_input, pick_video
 from vidsr.types import MediaInfo
@@ -38,6 +39,9 @@ class Pictures:
         """Packets that the decoder refused since the file was opened, and reads that failed."""
         self._num_packets = 0
         self._num_before_key: int | None = None
+        self._numbers = (
+            FrameNumbers(self._stream.codec_context.extradata) if info.video.codec == "h264" else None
+        )
         self.may_restart = bool(self._container.format.flags & cast(int, ContainerFlags.ts_discont.value))
         """Whether the container's clock may jump: transport streams are spliced and cut."""
         for other in self._container.streams:
@@ -73,7 +77,11 @@ class Pictures:
         """What was met since the file was opened; of use where nobody sought."""
         num_before_key = self._num_packets if self._num_before_key is None else self._num_before_key
         return Counts(
-            num_packets=self._num_packets, num_before_key=num_before_key, num_errors=self.num_errors
+            num_packets=self._num_packets,
+            num_before_key=num_before_key,
+            num_errors=self.num_errors,
+            num_holes=0 if self._numbers is None else self._numbers.num_holes,
+            num_missing=0 if self._numbers is None else self._numbers.num_missing,
         )
 
     def seek(self, pts: int) -> None:
@@ -99,6 +107,8 @@ class Pictures:
             flush = cast("Packet[VideoStream]", Packet())
             flush.stream = self._stream
             return flush
+        if packet is not None and self._numbers is not None:
+            self._numbers.feed(bytes(packet))
         if packet is not None and packet.size and not packet.is_discard:
             if packet.is_keyframe and self._num_before_key is None:
                 self._num_before_key = self._num_packets

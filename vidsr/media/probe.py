@@ -1,6 +1,6 @@
 """What a file says about itself: its header, and its first picture where the header is silent."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +10,6 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
-from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition, Stream
 from av.video.codeccontext import VideoCodecContext
@@ -20,7 +19,9 @@ from vidsr.errors import InputError, NotAVideoError
 from vidsr.media.copies import codec_of, is_cover, language_of, title_of
 from vidsr.media.frames import colour_of, format_facts, planar_format
 from vidsr.media.hdr import hdr_of
-from vidsr.media.limits import bound_pixels, open_options
+from vidsr.media.limits import bound_pixels
+from vidsr.media.sequence import files_of, how_to_open, is_sequence
+from vidsr.media.side_data import side_data_of
 from vidsr.types import UNSPECIFIED, Colour, MediaInfo, StreamInfo, StreamKind, VideoInfo
 
 MICROSECONDS = 1_000_000
@@ -43,19 +44,12 @@ def open_input(path: Path) -> InputContainer:
         NotAVideoError: it is missing, a folder, empty, or nothing that FFmpeg reads.
         InputError: it cannot be read.
     """
-    if not path.exists():
-        msg = f"{path}: no such file"
-        raise NotAVideoError(msg)
-    if not path.is_file():
-        msg = f"{path}: is {'a folder' if path.is_dir() else 'not a regular file'}, wanted a video file"
-        raise NotAVideoError(msg)
-    if not path.stat().st_size:
-        msg = f"{path}: the file is empty"
-        raise NotAVideoError(msg)
+    for file in files_of(path):
+        _check_file(file)
+    name, demuxer, options = how_to_open(path)
     try:
-        # The prefix keeps a name with a colon from being taken for a protocol. A broken byte in a title is no
-        # reason to refuse a video.
-        return av.open(f"file:{path.absolute()}", metadata_errors="replace", options=dict(open_options()))
+        # A broken byte in a title is no reason to refuse a video.
+        return av.open(name, format=demuxer, options=options, metadata_errors="replace")
     except PermissionError as error:
         msg = f"{path}: may not be read"
         raise InputError(msg) from error
@@ -68,6 +62,18 @@ def open_input(path: Path) -> InputContainer:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         msg = f"{path}: not a media file, or damaged at its beginning ({_reason(error)})"
         raise NotAVideoError(msg) from error
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        msg = f"{path}: no such file"
+        raise NotAVideoError(msg)
+    if not path.is_file():
+        msg = f"{path}: is {'a folder' if path.is_dir() else 'not a regular file'}, wanted a video file"
+        raise NotAVideoError(msg)
+    if not path.stat().st_size:
+        msg = f"{path}: the file is empty"
+        raise NotAVideoError(msg)
 
 
 def probe(path: Path, *, video_stream: int | None = None) -> MediaInfo:
@@ -96,6 +102,7 @@ def probe(path: Path, *, video_stream: int | None = None) -> MediaInfo:
             if container.duration is None
             else container.duration / MICROSECONDS,
             num_chapters=len(container.chapters()),
+            is_still=_is_still(container, path, stream_index=video.stream_index),
             metadata=tuple(sorted(container.metadata.items())),
         )
 
@@ -117,6 +124,15 @@ def pick_video(container: InputContainer, path: Path, *, index: int | None = Non
         msg = f"{path}: there is no video in it, only {' and '.join(kinds) or 'nothing'}"
         raise NotAVideoError(msg)
     return max(streams, key=_rank)
+
+
+def _is_still(container: InputContainer, path: Path, *, stream_index: int) -> bool:
+    """Return whether the file is a picture with nothing behind it."""
+    name = container.format.name
+    if is_sequence(path) or not (name.endswith("_pipe") or name == "image2"):
+        return False
+    with open_input(path) as file:
+        return sum(bool(packet.size) for packet in file.demux(file.streams[stream_index])) == 1
 
 
 def _rank(stream: VideoStream) -> tuple[bool, bool, int, int]:
@@ -152,10 +168,10 @@ def _video_info(container: InputContainer, stream: VideoStream, path: Path) -> V
         colour=_colour(stream, picture),
         # A picture of unknown shape has the ratio 0/1 or None.
         sample_aspect_ratio=sample_aspect_ratio or Fraction(1),
-        display_matrix=None if picture is None else display_matrix(picture),
+        display_matrix=None if picture is None else display_matrix(picture, codec_of(stream)),
         time_base=stream.time_base,
         average_rate_from_header=stream.average_rate or stream.guessed_rate or None,
-        hdr=None if picture is None else hdr_of(picture),
+        hdr=None if picture is None else hdr_of(picture, codec_of(stream)),
     )
 
 
@@ -227,15 +243,28 @@ def _colour(stream: VideoStream, picture: av.VideoFrame | None) -> Colour:
     )
 
 
-def display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
+def display_matrix(picture: av.VideoFrame, codec: str) -> tuple[int, ...] | None:
     """Return how to turn and flip the picture for display: 9 fixed-point numbers, None where not stated.
 
     `picture.rotation` is not enough: it says 0 for a picture that is turned by 180 degrees and mirrored.
     """
-    for side_data in cast(Iterable[SideData], picture.side_data):
+    found = side_data_of(picture, codec)
+    if found is None:
+        return turned_by(picture.rotation)
+    for side_data in found:
         if side_data.type == SideDataType.DISPLAYMATRIX:
             return tuple(int(number) for number in np.frombuffer(bytes(side_data), dtype=np.int32)[:9])
     return None
+
+
+def turned_by(degrees: int) -> tuple[int, ...] | None:
+    """Return the display matrix of a picture that is turned to the left by `degrees`, a multiple of 90."""
+    quarter = degrees // 90 % 4
+    if not quarter:
+        return None
+    one = 1 << 16
+    turns = {1: (0, -one, 0, one, 0, 0), 2: (-one, 0, 0, 0, -one, 0), 3: (0, one, 0, -one, 0, 0)}
+    return (*turns[quarter], 0, 0, 1 << 30)
 
 
 def _stream_info(stream: Stream) -> StreamInfo:

@@ -10,6 +10,7 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from vidsr.errors import UsageError
+from vidsr.media.codecs import PNG
 from vidsr.media.convert import nearest_codec
 from vidsr.media.copies import (
     MP4_FAMILY,
@@ -20,6 +21,7 @@ from vidsr.media.copies import (
     open_for_copying,
 )
 from vidsr.media.packets import SourceClock
+from vidsr.media.tags import file_tags, lost_tags
 from vidsr.media.trial import NOTHING_LOST, Held, try_conversion, try_stream
 from vidsr.types import FrameTable, MediaInfo, Splice, StreamInfo, StreamPlan
 
@@ -79,6 +81,7 @@ def plan_streams(
             warnings += _tags_lost(entry, fate.held, muxer=muxer)
             if is_copy and head is not None and head.is_trimmed:
                 warnings.append(_trimmed(entry, muxer=muxer))
+    warnings += _file_tags_lost(info, muxer=muxer)
     return StreamDecision(streams=tuple(plans), offset=offset, warnings=tuple(warnings))
 
 
@@ -195,6 +198,14 @@ def _tags_lost(entry: StreamInfo, held: Held, *, muxer: str) -> list[str]:
     if not things:
         return []
     return [f"{name_of(entry)} loses its {' and '.join(things)} in {muxer}{_advice(muxer)}"]
+
+
+def _file_tags_lost(info: MediaInfo, *, muxer: str) -> list[str]:
+    if muxer == PNG:
+        return []
+    with open_for_copying(Path(info.path)) as file:
+        lost = lost_tags(file_tags(file), muxer=muxer)
+    return [f"the file loses its tags {', '.join(lost)} in {muxer}{_advice(muxer)}"] if lost else []
 
 
 def _trimmed(entry: StreamInfo, *, muxer: str) -> str:

@@ -14,13 +14,14 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vidsr.errors import InputError
-from vidsr.media.codecs import CODECS, CodecFacts, resolve_codec
+from vidsr.media.codecs import CODECS, PNG, CodecFacts, resolve_codec
 from vidsr.media.colour import is_hdr, resolved_colour
 from vidsr.media.compare import (
     Difference,
     Pair,
     compare_attachment,
     compare_chapters,
+    compare_file_tags,
     compare_packets,
     compare_tags,
     describe,
@@ -29,6 +30,7 @@ from vidsr.media.compare import (
 from vidsr.media.compare_converted import compare_converted
 from vidsr.media.container import container_family
 from vidsr.media.copies import MP4_FAMILY, heads_of, is_cover, open_for_copying
+from vidsr.media.frames import format_facts
 from vidsr.media.hdr import hdr_differences
 from vidsr.media.index import build_index
 from vidsr.media.intermediate import film_frames, film_video, tone_mapped_video
@@ -37,6 +39,7 @@ from vidsr.media.output_picture import kept_hdr, output_colour
 from vidsr.media.packets import SourceClock, clock_of
 from vidsr.media.playback import play
 from vidsr.media.probe import probe
+from vidsr.media.still import beside_of
 from vidsr.media.streams import OnIncompatible, plan_streams
 from vidsr.media.trial import Held, try_conversion, try_stream
 from vidsr.types import Colour, FrameTable, HdrMetadata, MediaInfo, Plan, StreamPlan, VideoInfo
@@ -186,11 +189,16 @@ def _differences(expected: _Expectation, source: Path, output: Path) -> Iterator
         present = [pair for pair in pairs if pair.output is not None]
         yield from _compare_streams(present, source, muxer=expected.muxer)
         yield from compare_chapters(before, after, offset=expected.offset)
+        if expected.muxer != PNG:
+            yield from compare_file_tags(before, after, muxer=expected.muxer)
         yield from compare_packets(
             present, before, after, clock=expected.clock, offset=expected.offset, muxer=expected.muxer
         )
         yield from compare_converted(present, source, output, clock=expected.clock, offset=expected.offset)
         restored = [cast(Stream, pair.output).index for pair in present if pair.is_restored]
+    if expected.muxer == PNG and beside_of(output) != beside_of(source):
+        message = "the picture's EXIF, colour profile or texts are not those of the source"
+        yield Difference(kind="payload", message=message)
     for index in restored:
         yield from _compare_picture(expected, probe(output, video_stream=index).video)
         yield from _compare_frames(expected, output, index)
@@ -253,7 +261,8 @@ def _stated(expected: _Expectation, found: VideoInfo) -> tuple[Colour, HdrMetada
 def _colours(expected: Colour, found: VideoInfo) -> Iterator[tuple[str, object, object]]:
     colour = resolved_colour(found.colour, pix_fmt=found.pix_fmt, height=found.height)
     # What is not stated in the end is compared as it is read; the matrix must be stated.
-    yield "matrix", found.colour.matrix, expected.matrix
+    if format_facts(found.pix_fmt).family != "gray":
+        yield "matrix", found.colour.matrix, expected.matrix
     yield "primaries", colour.primaries, expected.primaries
     yield "transfer", colour.transfer, expected.transfer
     yield "range", "full" if colour.full_range else "limited", "full" if expected.full_range else "limited"
