@@ -201,3 +201,15 @@ def test_styles_that_mov_text_has_are_kept(corpus_folder: Path, tmp_path: Path) 
     texts = read_texts(source, 1, clock=STEADY)
     (italic,) = [packet for packet in encode_texts(texts, "mov_text") if b"World" in packet.payload]
     assert b"styl" in italic.payload
+
+
+def test_a_cue_without_words_is_none(corpus_folder: Path, tmp_path: Path) -> None:
+    """A muxer would leave it out, and the check would miss it."""
+    events = ("0:00:00.20,0:00:00.90,Default,,0,0,0,,", "0:00:01.00,0:00:01.50,Default,,0,0,0,,Hello")
+    script = "[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+    script += "".join(f"Dialogue: 0,{event}\n" for event in events)
+    (tmp_path / "script.ass").write_text(script, encoding="utf-8")
+    source, video = tmp_path / "source.mkv", corpus.make("cfr", corpus_folder)
+    corpus.run(["-i", str(video), "-i", str(tmp_path / "script.ass"), "-c", "copy", str(source)])
+    texts = read_texts(source, 2, clock=STEADY)
+    assert [cue.event.split(b",", 8)[-1] for cue in texts.cues] == [b"Hello"]
