@@ -206,7 +206,9 @@ def test_styles_that_mov_text_has_are_kept(corpus_folder: Path, tmp_path: Path) 
 def test_a_cue_without_words_is_none(corpus_folder: Path, tmp_path: Path) -> None:
     """A muxer would leave it out, and the check would miss it."""
     events = ("0:00:00.20,0:00:00.90,Default,,0,0,0,,", "0:00:01.00,0:00:01.50,Default,,0,0,0,,Hello")
-    script = "[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+    head = "[Script Info]\nScriptType: v4.00+\n\n[Events]\n"
+    fields = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
+    script = f"{head}Format: {fields}\n"
     script += "".join(f"Dialogue: 0,{event}\n" for event in events)
     (tmp_path / "script.ass").write_text(script, encoding="utf-8")
     source, video = tmp_path / "source.mkv", corpus.make("cfr", corpus_folder)
