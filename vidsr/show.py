@@ -87,4 +87,5 @@ def _stream_line(stream: StreamInfo) -> str:
 
 def _decision_line(stream: StreamPlan) -> str:
     because = f" ({stream.reason})" if stream.reason else ""
-    return f"stream {stream.source_index}, {stream.kind} {stream.codec}: {stream.action}{because}"
+    into = f" to {stream.target}" if stream.target else ""
+    return f"stream {stream.source_index}, {stream.kind} {stream.codec}: {stream.action}{into}{because}"

@@ -21,7 +21,7 @@ DAMAGE = {
 SAID = {
     "truncated.mp4": "the header promises video until 2.000 s in 50 frames; there are",
     "truncated.mkv": "the header promises video until 2.000 s; there are",
-    "corrupt.mkv": "packets could not be read or decoded; of 50 packets",
+    "corrupt.mkv": "could not be read or decoded; of 50 packets",
     "dropped.mkv": "packets are missing in one place: by the stream's own numbering, at least",
     "no_first_key.mkv": "the first key frame is missing: the 24 frames before the next one are lost",
 }
@@ -79,6 +79,24 @@ def test_frames_keep_the_times_that_they_had(damaged: Path, tmp_path: Path) -> N
     with av.open(str(output)) as file:
         got = sorted(packet.pts * packet.time_base for packet in file.demux(video=0) if packet.size)
     assert got == wanted
+
+
+@pytest.mark.parametrize(("suffix", "share"), [(".mov", 0.9), (".mkv", 0.7)])
+def test_sound_that_is_cut_off_is_a_loss(suffix: str, share: float, tmp_path: Path) -> None:
+    """Its picture is whole: it comes first in the file."""
+    whole, path = tmp_path / f"whole{suffix}", tmp_path / f"in{suffix}"
+    inputs = "-f lavfi -i testsrc2=s=64x48:r=25:d=1 -f lavfi -i anoisesrc=d=4:r=48000"
+    settings = "-c:v libx264 -preset ultrafast -c:a pcm_s16le -max_interleave_delta 0"
+    corpus.run(
+        [*f"{inputs} {settings} {'-movflags +faststart' if suffix == '.mov' else ''}".split(), str(whole)]
+    )
+    content = whole.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    report = vidsr.enhance(path, tmp_path / f"out{suffix}", overrides=OVERRIDES)
+    assert (report.exit_code, report.num_frames) == (4, 25)
+    (said,) = [line for line in report.warnings if "promises" in line]
+    assert "stream 1 (audio pcm_s16le): the header promises sound until 4.000 s, the last packet ends" in said
+    assert vidsr.enhance(whole, tmp_path / f"whole_out{suffix}", overrides=OVERRIDES).exit_code == 0
 
 
 def test_a_sound_file_passes_strict(corpus_folder: Path, tmp_path: Path) -> None:

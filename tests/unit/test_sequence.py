@@ -35,18 +35,17 @@ def test_a_file_of_that_name_is_no_pattern(tmp_path: Path) -> None:
     path = tmp_path / "a_%02d.png"
     assert not is_sequence(path)
     assert files_of(path) == [path]
-    assert how_to_open(path)[1:] == (None, {"pattern_type": "none"})
+    _, demuxer, options = how_to_open(path)
+    assert (demuxer, options["pattern_type"]) == (None, "none")
 
 
 def test_a_percent_sign_in_the_folder_is_no_pattern(tmp_path: Path) -> None:
     folder = tmp_path / "50%d off"
     folder.mkdir()
     make(folder, "f_7.png")
-    assert how_to_open(folder / "f_%d.png") == (
-        f"file:{tmp_path}/50%%d off/f_%d.png",
-        "image2",
-        {"start_number": "7"},
-    )
+    name, demuxer, options = how_to_open(folder / "f_%d.png")
+    assert (name, demuxer) == (f"file:{tmp_path}/50%%d off/f_%d.png", "image2")
+    assert (options["pattern_type"], options["start_number"]) == ("sequence", "7")
 
 
 def test_a_hole_is_refused_with_its_number(tmp_path: Path) -> None:

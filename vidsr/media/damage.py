@@ -1,13 +1,24 @@
 """What a damaged source has lost, in words: what its header and its packets promise, and what came out."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsr.media.copies import open_for_copying
+from vidsr.media.packets import packets_of
 from vidsr.types import FrameTable, MediaInfo, StreamInfo
+
+UNSURE = Fraction(1, 2)
+"""Seconds by which the end that a header states may be off where it does not list the frames."""
+SOUND_PACKET = Fraction(1, 5)
+"""Seconds: no packet of sound is longer, so what a list of them promises is missed by less."""
+BEFORE_END = 5
+"""Seconds before the promised end from which on a file is read to see where its sound ends."""
 
 MAX_RUNS = 10
 """Runs of damaged frames that are named; a ruined film does not need a line of a thousand numbers."""
@@ -37,11 +48,52 @@ def losses_of(info: MediaInfo, frames: FrameTable, counts: Counts, *, knows_end:
         counts: of the pass that they came out of.
         knows_end: the header's end is more than an estimate from the first and last times in the file.
     """
-    lines = [*_undecoded(frames, counts), *_before_key(info, frames, counts), *_dropped(counts)]
+    lines = [*_undecoded(frames, counts), *_before_key(info, frames, counts), *_dropped(frames, counts)]
     lines += _corrupt(frames)
     if knows_end:
         lines += _missing_end(info, frames, counts)
     return tuple(lines)
+
+
+def missing_sound(path: Path, info: MediaInfo) -> tuple[str, ...]:
+    """Return a line for each audio stream that ends before its header says."""
+    promised = {
+        stream.index: end
+        for stream in info.streams
+        if stream.kind == "audio" and (end := _promised_end(stream, stream.time_base))
+    }
+    # Elsewhere the end is often an estimate from the file's size.
+    if not promised or not info.container.startswith(("mov,", "matroska")):
+        return ()
+    ends = _ends(path, promised, start=min(promised.values()) - BEFORE_END)
+    if len(ends) < len(promised):
+        ends = _ends(path, promised, start=None)
+    lines = []
+    for stream in info.streams:
+        end = ends.get(stream.index, Fraction(0))
+        tolerance = SOUND_PACKET if stream.num_frames_from_header else UNSURE
+        if stream.index in promised and end < promised[stream.index] - tolerance:
+            lines.append(
+                f"stream {stream.index} ({stream.kind} {stream.codec}): the header promises sound until "
+                f"{float(promised[stream.index]):.3f} s, the last packet ends at {float(end):.3f} s"
+            )
+    return tuple(lines)
+
+
+def _ends(path: Path, indices: Collection[int], *, start: Fraction | None) -> dict[int, Fraction]:
+    """Return where the last packet of each stream ends, in seconds; read from `start` on if there is one."""
+    ends: dict[int, Fraction] = {}
+    with open_for_copying(path) as file:
+        if start is not None and start > 0:
+            try:
+                file.seek(round(start * 1_000_000))
+            except av.error.FFmpegError:
+                return {}
+        for packet in packets_of(file, [file.streams[index] for index in indices]):
+            if packet.pts is not None:
+                end = (packet.pts + (packet.duration or 0)) * packet.time_base
+                ends[packet.stream_index] = max(end, ends.get(packet.stream_index, end))
+    return ends
 
 
 def num_without_key(frames: FrameTable, counts: Counts) -> int:
@@ -52,7 +104,7 @@ def num_without_key(frames: FrameTable, counts: Counts) -> int:
 def _undecoded(frames: FrameTable, counts: Counts) -> Iterator[str]:
     if counts.num_errors:
         yield (
-            f"{counts.num_errors} packets could not be read or decoded; "
+            f"{counts.num_errors} packet{'s' if counts.num_errors > 1 else ''} could not be read or decoded; "
             f"of {counts.num_packets} packets, {len(frames)} frames came out"
         )
 
@@ -66,20 +118,20 @@ def _before_key(info: MediaInfo, frames: FrameTable, counts: Counts) -> Iterator
         )
 
 
-def _dropped(counts: Counts) -> Iterator[str]:
+def _dropped(frames: FrameTable, counts: Counts) -> Iterator[str]:
     # Of packets that cannot be decoded, the numbers are not to be believed either.
     if counts.num_missing and not counts.num_errors:
         places = "one place" if counts.num_holes == 1 else f"{counts.num_holes} places"
         yield (
             f"packets are missing in {places}: by the stream's own numbering, at least {counts.num_missing} "
-            "frames; those after them are built on what is left"
+            f"frames; of {counts.num_packets} packets that are there, {len(frames)} frames came out"
         )
 
 
 def _corrupt(frames: FrameTable) -> Iterator[str]:
     corrupt = (frames.flags & FrameTable.CORRUPT) != 0
     if count := int(corrupt.sum()):
-        yield f"{count} of {len(frames)} frames are damaged in part: {_runs(corrupt)}"
+        yield f"{count} of {len(frames)} frames damaged in part: {_runs(corrupt)}"
 
 
 def _runs(marked: NDArray[np.bool_]) -> str:
@@ -96,12 +148,13 @@ def _missing_end(info: MediaInfo, frames: FrameTable, counts: Counts) -> Iterato
     time_base = info.video.time_base
     promised = _promised_end(stream, time_base)
     end = int(frames.pts[-1] + frames.duration[-1]) * time_base
+    is_short = stream.num_frames_from_header > counts.num_packets
     # What a header says of the last frame's length is not reliable, and a slide show has long ones.
-    tolerance = max(Fraction(1, 2), 2 * int(frames.duration.max()) * time_base)
-    if end >= promised - tolerance:
+    tolerance = 2 * int(frames.duration.max()) * time_base
+    if end >= promised - (tolerance if is_short else max(UNSURE, tolerance)):
         return
     promise = f"until {float(promised):.3f} s"
-    if stream.num_frames_from_header > counts.num_packets:
+    if is_short:
         promise += f" in {stream.num_frames_from_header} frames"
     yield (
         f"the header promises video {promise}; there are {len(frames)} frames, "

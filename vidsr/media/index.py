@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vidsr.errors import DamagedInputError
 from vidsr.media.clock import Sanitised, sanitise
-from vidsr.media.damage import losses_of
+from vidsr.media.damage import losses_of, missing_sound
 from vidsr.media.fit import ShapeChanges, fitted
 from vidsr.media.frames import format_facts, luma_crc, planar_format
 from vidsr.media.packets import num_broken
@@ -88,7 +88,11 @@ def build_index(path: Path, info: MediaInfo, *, on_frame: Callable[[int, Thumbna
         info=info,
         frames=frames,
         decode_errors=counts.num_errors,
-        losses=(*losses_of(info, frames, counts, knows_end=not may_restart), *_broken_sound(path, info)),
+        losses=(
+            *losses_of(info, frames, counts, knows_end=not may_restart),
+            *(() if may_restart else missing_sound(path, info)),
+            *_broken_sound(path, info),
+        ),
         scan=meter.scan(),
         repairs=(*timeline.repairs, *changes.lines()),
         splices=tuple(

@@ -1,7 +1,8 @@
 """The packets of a source beside its picture, in the file's order and on one clock."""
 
+import re
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,7 @@ from av.stream import Discard, Stream
 from vidsr.media.sequence import how_to_open
 from vidsr.types import Plan, Splice
 
+_PCM = re.compile(r"pcm_[suf](8|16|24|32|64)(?:[lb]e)?")
 GAP = Fraction(1)
 """Seconds that a stream may lag behind the video and still be taken to go on where its last packet ended."""
 
@@ -59,7 +61,7 @@ def packets_of(
     for other in file.streams:
         if other not in read:
             other.discard = Discard.all
-    packets = _packets(file, read)
+    packets = _whole_samples(_packets(file, read), {stream.index: _sample_bytes(stream) for stream in read})
     if not clock.splices:
         yield from packets
         return
@@ -120,6 +122,35 @@ def _is_whole(packet: "Packet[Any]", check: BitStreamFilterContext) -> bool:
         return bool(check.filter(copy))
     except av.error.FFmpegError:
         return False
+
+
+def _sample_bytes(stream: Stream) -> int:
+    """Return how many bytes of PCM are heard at once; 1 for everything else."""
+    if not isinstance(stream, AudioStream):
+        return 1
+    context: CodecContext | None = stream.codec_context  # there is none for a codec that FFmpeg does not know
+    bits = None if context is None else _PCM.fullmatch(context.name)
+    return 1 if bits is None else max(1, stream.codec_context.channels * int(bits.group(1)) // 8)
+
+
+def _whole_samples(
+    packets: Iterator["Packet[Any]"], sample_bytes: Mapping[int, int]
+) -> Iterator["Packet[Any]"]:
+    """Yield the packets, of PCM without the sample that a file breaks off in, which no container takes."""
+    for packet in packets:
+        surplus = packet.size % sample_bytes.get(packet.stream_index, 1)
+        if not surplus:
+            yield packet
+        elif packet.size > surplus:
+            yield _shortened(packet, packet.size - surplus)
+
+
+def _shortened(packet: "Packet[Any]", size: int) -> "Packet[Any]":
+    shorter: Packet[Any] = Packet(bytes(packet)[:size])
+    shorter.stream, shorter.time_base = packet.stream, packet.time_base
+    shorter.pts, shorter.dts, shorter.duration = packet.pts, packet.dts, packet.duration
+    shorter.is_keyframe = packet.is_keyframe
+    return shorter
 
 
 class _Follower:

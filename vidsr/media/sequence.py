@@ -52,7 +52,8 @@ def how_to_open(path: Path) -> tuple[str, str | None, dict[str, str]]:
         number = str(_number_of(path, files_of(path)[0]))
         # A percent sign elsewhere in the path is one of the path.
         folder = str(path.absolute().parent).replace("%", "%%")
-        return f"file:{folder}/{path.name}", "image2", {**open_options(), "start_number": number}
+        options = {**open_options(), "pattern_type": "sequence", "start_number": number}
+        return f"file:{folder}/{path.name}", "image2", options
     # The prefix keeps a name with a colon from being taken for a protocol, the option one with a percent sign
     # from being taken for a pattern.
     return f"file:{path.absolute()}", None, {**open_options(), "pattern_type": "none"}
