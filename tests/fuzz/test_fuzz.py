@@ -33,7 +33,8 @@ CLASSES = (
 )  # fmt: skip
 FOUND = (
     ("transport_stream", 9), ("apng", 40), ("negative_b_frames", 108), ("turned_90", 172),
-    ("tracks_mov", 1105), ("tracks_mov", 3055), ("tracks_mkv", 3278), ("cover_mp4", 3381), ("tracks_mov", 3580),
+    ("tracks_mov", 1105), ("tracks_mov", 3055), ("tracks_mkv", 3278), ("cover_mp4", 3381),
+    ("tracks_mov", 3580),
 )  # fmt: skip
 """What failed once: classes and seeds that come first in every run."""
 ROOT = Path(__file__).resolve().parents[2]
