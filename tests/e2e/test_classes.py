@@ -80,7 +80,7 @@ INPUTS = _inputs()
 
 def _params(*, are_refused: bool) -> list[object]:
     return [
-        pytest.param(name, marks=pytest.mark.slow if entry.is_slow else ())
+        pytest.param(name, marks=(pytest.mark.slow, pytest.mark.timeout(1800)) if entry.is_slow else ())
         for name, entry in INPUTS.items()
         if (entry.expected.exit_code not in {0, 4}) == are_refused
     ]

@@ -12,7 +12,7 @@ from tests import corpus
 from tests.assembled import PART_FRAMES, assembled
 from vidsr.errors import NotAVideoError
 from vidsr.media.compare import compare_chapters
-from vidsr.media.copies import copied_metadata, is_chapter_track
+from vidsr.media.copies import copied_metadata, is_chapter_track, is_timecode_track
 from vidsr.media.verify import verify
 from vidsr.types import Plan
 
@@ -50,7 +50,7 @@ def mutated(made: Made, path: Path, mutation: Mutation) -> Path:
     ):
         copies = {}
         for stream in file.streams:
-            if stream.index in mutation.without or is_chapter_track(stream):
+            if stream.index in mutation.without or is_chapter_track(stream) or is_timecode_track(stream):
                 continue
             if stream.type == "attachment":
                 out.add_attachment(stream.name, stream.mimetype, mutation.attachment(stream.data))
@@ -296,6 +296,19 @@ def test_another_cover_is_noticed(corpus_folder: Path, tmp_path: Path) -> None:
     change = Mutation(attachment=lambda content: content[:-1] + bytes([content[-1] ^ 1]))
     copy = mutated(made, tmp_path / "copy.mkv", change)
     assert {difference.kind for difference in verify(source, copy, plan=plan).differences} == {"cover"}
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".mkv"])
+def test_a_timecode_that_is_lost_is_noticed(suffix: str, corpus_folder: Path, tmp_path: Path) -> None:
+    source = corpus.make("tracks_mov", corpus_folder)
+    plan, output = assembled(source, tmp_path, suffix=suffix, preset="ultrafast")
+    made = Made(source=source, plan=plan, output=output)
+    assert verify(source, output, plan=plan).ok
+    lost = on_stream(
+        VIDEO, lambda stream: [stream.metadata.pop(key, None) for key in ("timecode", "TIMECODE")]
+    )
+    (difference,) = verify(source, mutated(made, tmp_path / "copy", lost), plan=plan).differences
+    assert difference.message == "stream 0 (video h264): its timecode is not stated, not 01:00:00:00"
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,18 @@ def compare_tags(pair: Pair, held: Held, *, muxer: str) -> Iterator[Difference]:
         yield _differs("disposition", source, f"the flag {names} is {'not ' if before & wrong else ''}set")
 
 
+def compare_timecode(pair: Pair) -> Iterator[Difference]:
+    """Yield whether the picture has lost its timecode, a tag that mp4 and mov make a track of."""
+    timecode, wanted = _timecode(cast(Stream, pair.output)), _timecode(pair.source)
+    if wanted and timecode != wanted:
+        yield _differs("tag", pair.source, f"its timecode is {timecode or 'not stated'}, not {wanted}")
+
+
+def _timecode(stream: Stream) -> str:
+    # Matroska writes names of tags in capitals.
+    return {key.lower(): value for key, value in stream.metadata.items()}.get("timecode", "")
+
+
 def compare_attachment(pair: Pair) -> Iterator[Difference]:
     """Yield the differences of an attached file."""
     source, output = cast(AttachmentStream, pair.source), cast(AttachmentStream, pair.output)

@@ -24,6 +24,7 @@ from vidsr.media.compare import (
     compare_file_tags,
     compare_packets,
     compare_tags,
+    compare_timecode,
     describe,
     pair_streams,
 )
@@ -207,6 +208,8 @@ def _differences(expected: _Expectation, source: Path, output: Path) -> Iterator
 def _compare_streams(pairs: list[Pair], source: Path, *, muxer: str) -> Iterator[Difference]:
     heads = heads_of(source, muxer=muxer)
     for pair in pairs:
+        if pair.is_restored:
+            yield from compare_timecode(pair)
         if pair.source.type == "attachment":
             yield from compare_attachment(pair)
         elif not is_cover(pair.source):
