@@ -104,7 +104,8 @@ def _packets(
     while True:
         try:
             packet = next(packets, None)
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, IndexError):
+            # The latter is PyAV's, at the end, of a stream that appeared in mid-file.
             return
         if packet is None:
             return

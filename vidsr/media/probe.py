@@ -21,6 +21,7 @@ from vidsr.media.frames import colour_of, format_facts, planar_format
 from vidsr.media.hdr import hdr_of
 from vidsr.media.iso import lacks_table
 from vidsr.media.limits import bound_pixels
+from vidsr.media.packets import packets_of
 from vidsr.media.sequence import files_of, how_to_open, is_sequence
 from vidsr.media.side_data import side_data_of
 from vidsr.types import UNSPECIFIED, Colour, MediaInfo, StreamInfo, StreamKind, VideoInfo
@@ -135,7 +136,7 @@ def _is_still(container: InputContainer, path: Path, *, stream_index: int) -> bo
     if is_sequence(path) or not (name.endswith("_pipe") or name == "image2"):
         return False
     with open_input(path) as file:
-        return sum(bool(packet.size) for packet in file.demux(file.streams[stream_index])) == 1
+        return sum(1 for _ in packets_of(file, [file.streams[stream_index]])) == 1
 
 
 def _rank(stream: VideoStream) -> tuple[bool, bool, int, int]:
@@ -187,7 +188,7 @@ def _first_picture(container: InputContainer, stream: VideoStream) -> av.VideoFr
     for _ in range(FIRST_PICTURE_PACKETS):
         try:
             packet = next(packets, None)
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, IndexError):  # see media/packets.py
             return None
         if packet is None:
             return None

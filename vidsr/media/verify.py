@@ -36,6 +36,7 @@ from vidsr.media.hdr import hdr_differences
 from vidsr.media.index import build_index
 from vidsr.media.intermediate import film_frames, film_video, tone_mapped_video
 from vidsr.media.mux import output_times
+from vidsr.media.orientation import kept_aspect, kept_matrix
 from vidsr.media.output_picture import kept_hdr, output_colour
 from vidsr.media.packets import SourceClock, clock_of
 from vidsr.media.playback import play
@@ -168,8 +169,8 @@ def _derived(
         size=None,
         colour=None,
         hdr=None,
-        sample_aspect_ratio=video.sample_aspect_ratio,
-        display_matrix=video.display_matrix or IDENTITY,
+        sample_aspect_ratio=kept_aspect(video),
+        display_matrix=kept_matrix(video, muxer=muxer) or IDENTITY,
     )
 
 
