@@ -27,10 +27,11 @@ END_OF_BAR = b"\r\x1b[K\x1b[?25h"
 def stop_on_signals(*, grace_seconds: float = GRACE_SECONDS) -> Iterator[None]:
     """Have SIGINT and SIGTERM stop the body. For the main thread.
 
-    The first one raises Stopped in the body, which ends in good order: threads are stopped, finished parts
-    are kept. A native call can hold the main thread for longer than anybody wants to wait, and Python runs no
-    handler until it returns: so a thread of its own ends the process after `grace_seconds`, or when a second
-    signal comes. Nothing is lost by that: all that is kept is written so that it may end at any moment.
+    The first one raises Stopped in the body, which ends in good order: what is finished is kept. A native
+    call can hold the main thread for longer than anybody wants to wait, and Python runs no handler until it
+    returns: so a thread of its own ends the process after `grace_seconds`, or when a second signal comes.
+    Nothing is lost by that: all that is kept is written so that it may end at any moment. A shell sees 130 or
+    143 in each case.
 
     Args:
         grace_seconds: from the first signal to the end of the process at the latest.
@@ -45,10 +46,15 @@ def stop_on_signals(*, grace_seconds: float = GRACE_SECONDS) -> Iterator[None]:
     def ask_to_stop(number: int, frame: FrameType | None) -> None:
         del frame
         nonlocal is_stopping
-        # The second is the watcher's.
-        if not is_stopping:
-            is_stopping = True
-            raise _stopped(number)
+        if is_stopping:
+            return
+        is_stopping = True
+        if os.getpid() != 1:
+            # So that the system ends the process at the second, also where a native call lets nothing else in
+            # Python move. For the first process of a container it does not do that; there the watcher does.
+            for each in SIGNALS:
+                signal.signal(each, signal.SIG_DFL)
+        raise _stopped(number)
 
     handlers = {number: signal.signal(number, ask_to_stop) for number in SIGNALS}
     # Written to by the C handler, whatever the main thread does.
@@ -70,12 +76,15 @@ def stop_on_signals(*, grace_seconds: float = GRACE_SECONDS) -> Iterator[None]:
 
 def end_process(error: VidsrError) -> NoReturn:
     """Say why, and end the process without waiting for anything."""
-    if os.isatty(2):
-        # A progress bar may be drawn there, and has hidden the cursor.
-        os.write(2, END_OF_BAR)
-    # The streams of Python may be locked by a thread that never returns.
-    os.write(2, f"vidsr: error: {' '.join(str(error).split())}\n".encode(errors="backslashreplace"))
-    os._exit(error.exit_code)
+    # A progress bar may be drawn on a terminal, and has hidden its cursor.
+    start = END_OF_BAR if os.isatty(2) else b""
+    line = f"vidsr: error: {' '.join(str(error).split())}\n"
+    try:
+        # The streams of Python may be locked by a thread that never returns.
+        os.write(2, start + line.encode(errors="backslashreplace"))
+    finally:
+        # Also where nobody listens any more.
+        os._exit(error.exit_code)
 
 
 def _watch(receiver: socket.socket, grace_seconds: float) -> None:

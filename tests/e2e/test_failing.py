@@ -88,6 +88,30 @@ def test_a_full_disk_keeps_what_is_finished_and_leaves_nothing_else(
     assert list(small_disk.iterdir()) == []
 
 
+def test_a_disk_that_fills_up_in_the_middle_keeps_what_is_finished(
+    clip: Path, tmp_path: Path, whole: bytes
+) -> None:
+    """As above, where no file system can be mounted."""
+    output = tmp_path / "out.mp4"
+    finished: list[int] = []
+
+    def listen(event: events.Event) -> None:
+        if isinstance(event, events.Captioned) and event.shot_index == 0:
+            (parts,) = (tmp_path / "out.mp4.vidsr").glob("*/parts")
+            (parts / "00003.mkv.part").symlink_to("/dev/full")
+        if isinstance(event, events.PartFinished):
+            finished.append(event.part_index)
+
+    with pytest.raises(DiskFullError, match=r"00003\.mkv: the disk is full"):
+        vidsr.enhance(clip, output, overrides=OVERRIDES, on_event=listen)
+    assert finished
+    assert not output.exists()
+    assert not list(tmp_path.rglob("*.part"))
+    report = vidsr.enhance(clip, output, overrides=OVERRIDES)
+    assert report.num_parts_reused >= len(finished)
+    assert output.read_bytes() == whole
+
+
 def test_a_disk_that_is_full_for_the_output_alone_keeps_all_parts(
     clip: Path, tmp_path: Path, small_disk: Path, whole: bytes
 ) -> None:

@@ -32,6 +32,8 @@ CLIPS = ("cuts", "vfr_mp4", "tracks_mkv")
 """Several shots; a variable frame rate; several tracks of sound and subtitles. All have sound."""
 SEEDS = 25
 DEFAULT_SEEDS = 5
+SHARES = 16
+"""Tests that share all changes to the disk."""
 
 
 def command(source: Path, output: Path, overrides: Mapping[str, object]) -> list[str]:
@@ -88,12 +90,12 @@ def check_one_kill(source: Path, folder: Path, *, seed: int, restorer: str = "bi
     assert [path.name for path in folder.iterdir()] == [output.name]
 
 
-def seeds() -> list[object]:
+def marked_slow_from(start: int, stop: int) -> list[object]:
     slow = pytest.mark.slow
-    return [pytest.param(seed, marks=[] if seed < DEFAULT_SEEDS else [slow]) for seed in range(SEEDS)]
+    return [pytest.param(number, marks=[] if number < start else [slow]) for number in range(stop)]
 
 
-@pytest.mark.parametrize("seed", seeds())
+@pytest.mark.parametrize("seed", marked_slow_from(DEFAULT_SEEDS, SEEDS))
 def test_a_killed_run_goes_on_and_makes_the_same(seed: int, corpus_folder: Path, tmp_path: Path) -> None:
     source = corpus.make(CLIPS[seed % len(CLIPS)], corpus_folder)
     check_one_kill(source, tmp_path, seed=seed)
@@ -137,9 +139,9 @@ def kill_before_change(
     return subprocess.run(words, capture_output=True, text=True, env=ENVIRONMENT, check=False)
 
 
-@pytest.mark.parametrize("stride", [17, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("first", marked_slow_from(1, SHARES))
 def test_a_run_can_be_killed_before_each_of_its_changes_to_the_disk(
-    stride: int, corpus_folder: Path, tmp_path: Path
+    first: int, corpus_folder: Path, tmp_path: Path
 ) -> None:
     source = corpus.make("vfr_mp4", corpus_folder)
     overrides = BICUBIC | {"plan.part_frames": 40}
@@ -150,7 +152,7 @@ def test_a_run_can_be_killed_before_each_of_its_changes_to_the_disk(
     assert straight.returncode == 0, straight.stderr
     num_changes = 10_000 - int(straight.stdout.split()[-1])
     whole = (tmp_path / "whole" / "out.mp4").read_bytes()
-    numbers = range(num_changes - 1, 0, -stride)
+    numbers = range(num_changes - 1 - first, 0, -SHARES)
     num_resumed = 0
     for number in numbers:
         folder = tmp_path / str(number)

@@ -35,7 +35,8 @@ def clean_up_for_ever():
         wait()
     finally:
         print("cleaning", flush=True)
-        hang()
+        # A call that lets no other thread of Python run.
+        ctypes.PyDLL(None).sleep(60)
 
 try:
     with stop_on_signals(grace_seconds=float(sys.argv[2])):
@@ -89,7 +90,7 @@ def test_the_second_signal_ends_a_cleaning_up_that_never_returns() -> None:
         assert process.stdout.readline() == "cleaning\n"
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
-    assert process.returncode == 130
+    assert process.returncode == -signal.SIGINT
 
 
 def test_a_terminal_gets_its_cursor_back() -> None:
@@ -108,6 +109,15 @@ def test_a_terminal_gets_its_cursor_back() -> None:
     os.close(theirs)
     assert b"\x1b[?25h" in os.read(ours, 4096)
     os.close(ours)
+
+
+def test_a_process_that_nobody_listens_to_ends_all_the_same() -> None:
+    with start("wait", grace_seconds=30) as process:
+        assert process.stderr is not None
+        process.stderr.close()
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=20)
+    assert process.returncode == 143
 
 
 def test_a_native_call_that_never_returns_is_ended_after_the_grace() -> None:

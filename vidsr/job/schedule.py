@@ -15,7 +15,7 @@ disk, ends them all.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from vidsr.errors import VidsrError
+from vidsr.errors import Stopped, VidsrError
 from vidsr.job.channel import Cancelled, Channel
 from vidsr.job.crew import Crew, Decoded, PartWork
 from vidsr.job.failures import of_one_part
@@ -51,9 +51,11 @@ def restore_parts(
         The parts that failed, and why.
 
     Raises:
+        Stopped: by a signal; the threads wait until the process ends.
         VidsrError: what no other part would escape; all threads are stopped, finished parts stay.
     """
     crew = Crew(work, num_lanes=min(batch_parts, len(parts)))
+    is_stopped = False
     try:
         lanes = [_Lane(frames, crew) for frames in crew.start_decoders(parts)]
         while lanes:
@@ -61,8 +63,14 @@ def restore_parts(
             crew.report(on_part)
         crew.wait_for_encoders()
         crew.report(on_part)
+    except Stopped:
+        is_stopped = True
+        raise
     finally:
-        crew.dismiss()
+        # The process of who is stopped ends. Its threads are left where they are: an encoder that is closed
+        # first finishes the frames that it has, for seconds in which PyAV lets nothing else in Python move.
+        if not is_stopped:
+            crew.dismiss()
     return crew.failures
 
 
