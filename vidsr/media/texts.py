@@ -93,7 +93,7 @@ def read_texts(path: Path, index: int, *, clock: SourceClock) -> Texts:
 
 
 def encode_texts(texts: Texts, codec: str) -> Iterator[TextPacket]:
-    """Yield the cues in `codec`, FFmpeg's name, by their starts; those that are too long for it are left out."""
+    """Yield the cues in `codec`, FFmpeg's name, by their starts; what is too long for it is left out."""
     encoder = cast(SubtitleCodecContext, av.CodecContext.create(codec, "w"))
     encoder.subtitle_header = texts.header
     for cue in _cues_for(texts, codec):
