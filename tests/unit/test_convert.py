@@ -233,3 +233,17 @@ def test_sound_that_changes_its_layout_is_heard_on(tmp_path: Path) -> None:
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     wanted = SoundFormat(samples="s32", rate_hz=48000, layout="stereo")
     assert abs(heard(samples_of(path, 0, clock=STEADY, wanted=wanted), wanted).num_samples - 96000) < 4096
+
+
+def test_a_cue_without_words_is_none(corpus_folder: Path, tmp_path: Path) -> None:
+    """A muxer would leave it out, and the check would miss it."""
+    events = ("0:00:00.20,0:00:00.90,Default,,0,0,0,,", "0:00:01.00,0:00:01.50,Default,,0,0,0,,Hello")
+    head = "[Script Info]\nScriptType: v4.00+\n\n[Events]\n"
+    fields = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
+    script = f"{head}Format: {fields}\n"
+    script += "".join(f"Dialogue: 0,{event}\n" for event in events)
+    (tmp_path / "script.ass").write_text(script, encoding="utf-8")
+    source, video = tmp_path / "source.mkv", corpus.make("cfr", corpus_folder)
+    corpus.run(["-i", str(video), "-i", str(tmp_path / "script.ass"), "-c", "copy", str(source)])
+    texts = read_texts(source, 2, clock=STEADY)
+    assert [cue.event.split(b",", 8)[-1] for cue in texts.cues] == [b"Hello"]

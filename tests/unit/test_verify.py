@@ -11,6 +11,7 @@ from av.packet import Packet
 from tests import corpus
 from tests.assembled import PART_FRAMES, assembled
 from vidsr.errors import NotAVideoError
+from vidsr.media.compare import compare_chapters
 from vidsr.media.copies import copied_metadata, is_chapter_track
 from vidsr.media.verify import verify
 from vidsr.types import Plan
@@ -374,3 +375,23 @@ def test_a_truncated_output_is_noticed(made: Made, tmp_path: Path) -> None:
     copy.write_bytes(content[: len(content) * 9 // 10])
     kinds = {difference.kind for difference in verify(made.source, copy, plan=made.plan).differences}
     assert {"frames", "payload"} <= kinds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chaptered:
+    """What stands for a file of which only the chapters are asked for."""
+
+    start: int
+    tick: Fraction
+
+    def chapters(self) -> list[dict[str, Any]]:
+        return [{"start": self.start, "time_base": self.tick, "metadata": {}}]
+
+
+def test_a_chapter_may_lie_between_two_ticks_of_the_source() -> None:
+    """A chapter is moved in its own ticks, of 100 ns in some files of mov; Matroska's has 1 ns."""
+    source = Chaptered(start=0, tick=Fraction(1, 10**7))
+    moved, late = (Chaptered(start=start, tick=Fraction(1, 10**9)) for start in (21_333_300, 21_333_500))
+    offset = Fraction(1024, 48_000)
+    assert list(compare_chapters(source, moved, offset=offset)) == []
+    assert [each.kind for each in compare_chapters(source, late, offset=offset)] == ["chapter"]

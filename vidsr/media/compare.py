@@ -21,7 +21,6 @@ from vidsr.media.copies import (
     is_timecode_track,
     language_of,
     payload_of,
-    ticks_of,
     title_of,
 )
 from vidsr.media.packets import SourceClock, packets_of
@@ -166,9 +165,10 @@ def compare_chapters(
         yield Difference(kind="chapter", message=f"there are {len(got)} chapters, not {len(wanted)}")
         return
     for number, (before, after) in enumerate(zip(wanted, got, strict=True), start=1):
-        start = before["start"] * cast(Fraction, before["time_base"]) + offset
-        tick = cast(Fraction, after["time_base"])
-        if abs(after["start"] - ticks_of(start, tick)) > 1:
+        source_tick, tick = cast(Fraction, before["time_base"]), cast(Fraction, after["time_base"])
+        start = max(Fraction(0), before["start"] * source_tick + offset)
+        # Chapters are moved in ticks of the source.
+        if abs(after["start"] * tick - start) > max(tick, source_tick):
             message = (
                 f"chapter {number} starts at {float(after['start'] * tick):.3f} s, not {float(start):.3f} s"
             )

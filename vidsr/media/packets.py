@@ -77,7 +77,7 @@ def num_broken(path: Path) -> dict[int, int]:
     """Return how many broken packets `packets_of` leaves out of each stream, by its index."""
     counts: Counter[int] = Counter()
     name, demuxer, options = how_to_open(path)
-    with av.open(name, format=demuxer, metadata_errors="replace", options=options) as file:
+    with av.open(name, format=demuxer, options=options, metadata_errors="replace") as file:
         if framed := [stream for stream in file.streams if _is_framed(stream)]:
             deque(_packets(file, framed, counts=counts), maxlen=0)
     return dict(counts)

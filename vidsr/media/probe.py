@@ -19,6 +19,7 @@ from vidsr.errors import InputError, NotAVideoError
 from vidsr.media.copies import codec_of, is_cover, language_of, title_of
 from vidsr.media.frames import colour_of, format_facts, planar_format
 from vidsr.media.hdr import hdr_of
+from vidsr.media.iso import lacks_table
 from vidsr.media.limits import bound_pixels
 from vidsr.media.sequence import files_of, how_to_open, is_sequence
 from vidsr.media.side_data import side_data_of
@@ -61,6 +62,8 @@ def open_input(path: Path) -> InputContainer:
         raise NotAVideoError(msg) from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
         msg = f"{path}: not a media file, or damaged at its beginning ({_reason(error)})"
+        if path.is_file() and lacks_table(path):
+            msg = f"{path}: the moov box is missing, the mp4's table: it was cut off, or never finished"
         raise NotAVideoError(msg) from error
 
 

@@ -127,7 +127,12 @@ def _with_ends(cues: Sequence[Cue]) -> Iterator[Cue]:
 def _event(shown: SubtitleSet | None) -> bytes:
     """Return all lines of a decoded packet as one event, empty where nothing is shown."""
     lines = [] if shown is None else [cast(AssSubtitle, rect).ass for rect in shown.rects]
-    return _joined([line for line in lines if line])
+    return _joined([line for line in lines if _words_of(line)])
+
+
+def _words_of(event: bytes) -> bytes:
+    """Return what an event shows, without its time and style; empty where it shows nothing."""
+    return event.split(b",", _FIELDS_BEFORE_TEXT)[-1]
 
 
 def _joined(events: Sequence[bytes]) -> bytes:
@@ -135,7 +140,7 @@ def _joined(events: Sequence[bytes]) -> bytes:
     if not events:
         return b""
     *style, first = events[0].split(b",", _FIELDS_BEFORE_TEXT)
-    others = [event.split(b",", _FIELDS_BEFORE_TEXT)[-1] for event in events[1:]]
+    others = [_words_of(event) for event in events[1:]]
     return b",".join([*style, b"\\N".join([first, *others])])
 
 

@@ -306,14 +306,15 @@ def _shown(file: InputContainer, stream: VideoStream) -> NDArray[np.int64]:
 
 
 def _stated_duration(stream: VideoStream) -> Fraction | None:
-    """Return the seconds that the container says the stream lasts; Matroska says it in a tag."""
-    if stream.duration is not None:
-        return stream.duration * cast(Fraction, stream.time_base)
+    """Return the seconds that the container says the stream lasts; Matroska says it in a tag.
+
+    The tag comes first: without a number of its own, FFmpeg may give a stream the length of the whole file.
+    """
     stated = re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))
-    if stated is None:
-        return None
-    hours, minutes, seconds = stated.groups()
-    return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+    if stated is not None:
+        hours, minutes, seconds = stated.groups()
+        return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+    return None if stream.duration is None else stream.duration * cast(Fraction, stream.time_base)
 
 
 def _picture(kind: str, what: str) -> Difference:
