@@ -17,6 +17,7 @@ from tests.photographs import make_picture
 from tests.tiny_training import TINY, write_base, write_published
 from vidsr.errors import CheckpointError, ConfigError, InputError, MachineError, UsageError
 from vidsr.models.xpsr import load_controlnet, load_unet
+from vidsr.train import checkpoint
 from vidsr.train.held_out import HeldOut
 from vidsr.train.program import TrainOptions, start
 from vidsr.train.settings import read_mapping
@@ -72,11 +73,11 @@ def log_of(files: XpsrTrainFiles, key: str = "loss") -> list[Any]:
     return [entry[key] for line in lines if key in (entry := json.loads(line))]
 
 
-def weights_of(checkpoint: Path) -> dict[str, Tensor]:
+def weights_of(folder: Path) -> dict[str, Tensor]:
     return {
         f"{name}.{key}": tensor
         for name in ("unet", "controlnet")
-        for key, tensor in load_file(checkpoint / name / "diffusion_pytorch_model.safetensors").items()
+        for key, tensor in load_file(folder / name / "diffusion_pytorch_model.safetensors").items()
     }
 
 
@@ -302,3 +303,14 @@ def test_the_average_follows_slowly_and_gives_the_networks_back() -> None:
     assert (layer.weight.item(), average.tensors["weight"].item()) == pytest.approx((1.0, 0.25))
     average.follow(1)  # the short memory of the beginning: decay 2/11
     assert average.tensors["weight"].item() == pytest.approx(1 - 0.75 * 2 / 11)
+
+
+def test_the_optimiser_comes_back_to_where_its_weights_are() -> None:
+    weight = nn.Parameter(torch.zeros(2, device="meta"))
+    optimizer = torch.optim.AdamW([weight])
+    saved = {"step/weight": torch.tensor(3.0), "exp_avg/weight": torch.ones(2)}
+    checkpoint.restore_optimizer(optimizer, {"weight": weight}, saved)
+    state = optimizer.state[weight]
+    assert state["exp_avg"].device == weight.device
+    # AdamW counts on the CPU.
+    assert float(state["step"]) == 3
