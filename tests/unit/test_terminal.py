@@ -11,6 +11,9 @@ import pytest
 
 from tests import corpus
 from vidsr.events import Warned, listener_for
+from vidsr.media.index import build_index
+from vidsr.media.probe import probe
+from vidsr.media.sample import DecordSampler, PyAVSampler, open_sampler
 from vidsr.terminal import printable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,3 +95,14 @@ def test_an_error_names_the_file_in_one_line(tmp_path: Path) -> None:
     printed = vidsr("run", f"{EVIL}.mp4", cwd=tmp_path).decode()
     assert len(printed.splitlines()) == 1
     assert not set(printed) & set("\x1b\x07\r\x9b\u202e"), printed
+
+
+@pytest.mark.parametrize(("name", "kind"), [("plain.mp4", DecordSampler), ("a\x1b[2J.mp4", PyAVSampler)])
+def test_decord_which_prints_names_itself_is_given_no_such_file(
+    name: str, kind: type, corpus_folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(corpus.make("cfr", corpus_folder).read_bytes())
+    index = build_index(path, probe(path), on_frame=lambda _index, _thumbnail: None)
+    with open_sampler(path, index.info, index.frames) as sampler:
+        assert isinstance(sampler, kind)
