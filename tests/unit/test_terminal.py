@@ -82,11 +82,15 @@ def test_no_command_passes_it_on(arguments: tuple[str, ...], evil: Path, tmp_pat
     assert r"\x1b[2J" in printed or r"\u001b[2J" in printed
 
 
-def test_a_title_that_is_lost_is_told_on_a_terminal(evil: Path, tmp_path: Path) -> None:
-    """The bar itself moves the cursor; what the title wants is written out."""
-    printed = vidsr("run", *FAST, evil.name, "-o", "out.mp4", cwd=tmp_path, on_terminal=True)
+def test_words_about_a_shot_are_written_out_on_a_terminal(corpus_folder: Path, tmp_path: Path) -> None:
+    """The bar itself moves the cursor; what the words want is written out."""
+    (tmp_path / "clip.mp4").write_bytes(corpus.make("two_frames", corpus_folder).read_bytes())
+    (tmp_path / "words.yaml").write_text('- {shot: 0, start: 0, stop: 2, high_level: "a\\e[2Jb\\ac"}\n')
+    # Words are read from the file, and bicubic does not look at them.
+    arguments = ("run", *FAST[:4], "--priors", "words.yaml", "clip.mp4")
+    printed = vidsr(*arguments, cwd=tmp_path, on_terminal=True)
+    assert rb"a\x1b[2Jb\x07c" in printed
     assert b"\x1b[2J" not in printed
-    assert b"\x1b]0;" not in printed
     assert b"\x07" not in printed
 
 
