@@ -277,10 +277,10 @@ def _compare(pair: Pair, expected: Packets, found: Packets) -> Iterator[Differen
         yield _differs("time", stream, f"{len(late)} packets are moved, packet {first} by {shift:+.6f} s")
     if expected.is_subtitle:
         yield from _compare_durations(stream, expected, found)
-    elif not is_cover(stream) and abs(expected.end - found.end) > max(
-        [1, *expected.durations, *found.durations]
+    elif not is_cover(stream) and abs(expected.end - found.end) > 1 + max(
+        [0, *expected.durations, *found.durations]
     ):
-        # One packet: how much of the last one is heard, mp4 knows by its duration and Matroska does not.
+        # One packet and the rounding: how much of the last one is heard, mp4 knows and Matroska does not.
         shift = float((found.end - expected.end) * _tick(pair.output))
         yield _differs("duration", stream, f"it ends {shift:+.3f} s from where it should")
 
