@@ -72,7 +72,7 @@ DAMAGE: dict[str, CorpusClass] = {
         after=functools.partial(_keep, 10_000),
         is_plain=False,
         times=(),
-        outcome=_refused("not a media file", "moov"),
+        outcome=_refused("the moov box is missing"),
     ),
     "truncated": CorpusClass(
         suffix=".mp4",

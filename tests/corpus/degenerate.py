@@ -61,7 +61,7 @@ DEGENERATE: dict[str, CorpusClass] = {
         pix_fmt="gbrp16le",
         bit_depth=16,
         tracks=(),
-        outcome=Outcome(says=("encoded with ffv1",)),
+        outcome=Outcome(says=("encoded with ffv1: h264 does not hold gbrp16le",)),
     ),
     "still": CorpusClass(
         suffix=".jpg",

@@ -56,8 +56,8 @@ def test_the_same_seed_gives_the_same_clip(tmp_path: Path) -> None:
 
 def test_what_cannot_be_degraded_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     picture = PHOTOGRAPHS / "seeding.jpg"
-    with pytest.raises(ConfigError, match="'ligth', did you mean light"):
-        degrade(picture, tmp_path / "a.png", preset="ligth")
+    with pytest.raises(ConfigError, match="'ligt', did you mean light"):
+        degrade(picture, tmp_path / "a.png", preset="ligt")
     with pytest.raises(UsageError, match=r"name a \.png"):
         degrade(picture, tmp_path / "a.jpg", preset="light")
     Image.fromarray(read_picture(picture)[:200, :90]).save(tmp_path / "small.png")

@@ -1,5 +1,6 @@
 """Single pictures, pictures that move, and numbered pictures go the whole way."""
 
+import random
 import struct
 import zlib
 from fractions import Fraction
@@ -120,6 +121,24 @@ def test_a_profile_that_would_fill_memory_is_cut_off(tmp_path: Path) -> None:
     assert len(beside_of(tmp_path / "in.png").icc) == 16 * 2**20
     (tmp_path / "in.png").write_bytes(png[:33] + chunk[:40])
     assert beside_of(tmp_path / "in.png") == Beside(icc=beside_of(tmp_path / "in.png").icc)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_what_is_said_beside_a_broken_picture_is_read_without_an_error(suffix: str, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    path = tmp_path / f"in{suffix}"
+    patches("RGB").save(path, exif=exif, icc_profile=b"a profile")
+    whole = path.read_bytes()
+    dice = random.Random(7)
+    for _ in range(200):
+        broken = bytearray(whole[: dice.randrange(len(whole))])
+        for place in dice.choices(range(len(broken)), k=len(broken) // 20):
+            broken[place] = dice.randrange(256)
+        path.write_bytes(broken)
+        beside_of(path)
+    path.write_bytes(b"\xff\xd8\xff\xe2\0\x0eICC_PROFILE\0")
+    assert beside_of(path) == Beside()
 
 
 def test_a_picture_may_become_a_video_of_one_frame(tmp_path: Path) -> None:

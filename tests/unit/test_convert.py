@@ -201,3 +201,49 @@ def test_styles_that_mov_text_has_are_kept(corpus_folder: Path, tmp_path: Path) 
     texts = read_texts(source, 1, clock=STEADY)
     (italic,) = [packet for packet in encode_texts(texts, "mov_text") if b"World" in packet.payload]
     assert b"styl" in italic.payload
+
+
+def test_a_cue_that_is_too_long_is_said_before_any_work(corpus_folder: Path, tmp_path: Path) -> None:
+    """mov_text has 16 bits for the length of a cue."""
+    script = SCRIPT.replace("Two", "x" * 70_000)
+    source = with_texts(tmp_path, corpus_folder, "srt", ".mkv", script)
+    plan, output = assembled(source, tmp_path, suffix=".mp4")
+    assert (
+        plan.warnings[1] == "stream 1 (subtitle subrip): 1 of its cues cannot be converted and are left out"
+    )
+    assert by_ffmpeg(output) == SHOWN[:3]
+    assert verify(source, output, plan=plan).differences == ()
+
+
+def test_a_cue_without_an_end_is_shown_until_the_next(corpus_folder: Path, tmp_path: Path) -> None:
+    script = SCRIPT.replace("--> 00:00:01,400", "--> 00:00:00,200").replace(
+        "--> 00:00:01,900", "--> 00:00:01,500"
+    )
+    source = with_texts(tmp_path, corpus_folder, "srt", ".mkv", script)
+    stops = [cue.stop for cue in read_texts(source, 1, clock=STEADY).cues]
+    assert stops == [Fraction(6, 10), Fraction(9, 10), Fraction(13, 2)]
+
+
+def test_sound_that_changes_its_layout_is_heard_on(tmp_path: Path) -> None:
+    parts = []
+    for channels in (2, 6):
+        parts.append(tmp_path / f"{channels}.ts")
+        corpus.run([*f"-f lavfi -i sine=d=1:r=48000 -ac {channels} -c:a ac3".split(), str(parts[-1])])
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    wanted = SoundFormat(samples="s32", rate_hz=48000, layout="stereo")
+    assert abs(heard(samples_of(path, 0, clock=STEADY, wanted=wanted), wanted).num_samples - 96000) < 4096
+
+
+def test_a_cue_without_words_is_none(corpus_folder: Path, tmp_path: Path) -> None:
+    """A muxer would leave it out, and the check would miss it."""
+    events = ("0:00:00.20,0:00:00.90,Default,,0,0,0,,", "0:00:01.00,0:00:01.50,Default,,0,0,0,,Hello")
+    head = "[Script Info]\nScriptType: v4.00+\n\n[Events]\n"
+    fields = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
+    script = f"{head}Format: {fields}\n"
+    script += "".join(f"Dialogue: 0,{event}\n" for event in events)
+    (tmp_path / "script.ass").write_text(script, encoding="utf-8")
+    source, video = tmp_path / "source.mkv", corpus.make("cfr", corpus_folder)
+    corpus.run(["-i", str(video), "-i", str(tmp_path / "script.ass"), "-c", "copy", str(source)])
+    texts = read_texts(source, 2, clock=STEADY)
+    assert [cue.event.split(b",", 8)[-1] for cue in texts.cues] == [b"Hello"]

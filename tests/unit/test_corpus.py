@@ -9,11 +9,44 @@ from tests.corpus import CLASSES, EVERY, THEMES, Outcome, Track
 from tests.corpus.catalogue import CATALOGUE
 from tests.corpus.folder import ExpectationError, expectations_in
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def test_each_of_the_79_kinds_of_input_has_a_class() -> None:
     assert len(CATALOGUE) == 79
     assert len(set(CATALOGUE.values())) == 79
     assert set(CATALOGUE.values()) <= set(EVERY)
+
+
+def _rows() -> list[list[str]]:
+    """Return the cells of the tables in docs/reliability.md that list classes."""
+    lines = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    return [row for row in rows if len(row) == 4 and row[0] != "asked as" and not row[0].startswith("---")]
+
+
+def test_the_page_lists_every_kind_of_input_beside_its_class() -> None:
+    places = {name: row for row in _rows() for name in row[0].split(", ")}
+    for name, stands_for in CATALOGUE.items():
+        assert stands_for in places[name][1].split(", "), name
+    assert set(places) == {*CATALOGUE, "added"}
+
+
+def test_the_page_lists_every_class_once() -> None:
+    listed = [name for row in _rows() for name in row[1].split(", ")]
+    assert sorted(listed) == sorted(EVERY)
+
+
+def test_the_page_names_tests_that_are_there() -> None:
+    named = {row[3] for row in _rows() if row[3]}
+    assert len(named) > 10
+    assert [path for path in named if not (ROOT / path).is_file()] == []
+
+
+def test_the_page_says_who_is_refused_and_who_is_partial() -> None:
+    for _, names, outcome, _ in _rows():
+        code = {"partial": 4, "refused": 3}.get(outcome.split()[0], 0)
+        assert {EVERY[name].outcome.exit_code for name in names.split(", ")} == {code}, names
 
 
 def test_no_name_is_in_two_themes() -> None:

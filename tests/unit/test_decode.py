@@ -12,6 +12,7 @@ from vidsr.media import decode
 from vidsr.media.decode import KEPT_FRAMES, LOOK_AHEAD, PyAVSource, open_source
 from vidsr.media.index import build_index
 from vidsr.media.probe import probe
+from vidsr.types import FrameTable
 
 
 @pytest.fixture
@@ -125,6 +126,31 @@ def test_every_frame_is_held_against_the_table(column, corpus_folder):
     ):
         seen.extend(frame.index for frame in source.frames(4, 20))
     assert seen == [4, 5, 6]
+
+
+def test_a_damaged_group_of_pictures_need_not_decode_the_same_twice(corpus_folder):
+    """What lay in the decoder's memory shows where nothing is left of a picture."""
+    path = make("corrupt", corpus_folder)
+    result = build_index(path, probe(path), on_frame=lambda index, thumbnail: None)
+    damaged = int(np.flatnonzero(result.frames.flags & FrameTable.CORRUPT)[0])
+    values = result.frames.luma_crc.copy()
+    values[damaged] ^= 1
+    changed = replace(result.frames, luma_crc=values)
+    with open_source(path, result.info, changed, linear=True) as source:
+        assert [frame.index for frame in source.frames(0, 47)] == list(range(47))
+    values[2] ^= 1
+    with (
+        open_source(path, result.info, replace(changed, flags=_key_at(changed, 3)), linear=True) as source,
+        pytest.raises(InputError, match="frame 2 differs"),
+    ):
+        list(source.frames(0, 47))
+
+
+def _key_at(table, index):
+    """Return flags by which a new group of pictures begins with frame `index`."""
+    flags = table.flags.copy()
+    flags[index] |= FrameTable.KEY
+    return flags
 
 
 @pytest.mark.parametrize("linear", [True, False])

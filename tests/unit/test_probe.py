@@ -129,6 +129,25 @@ def test_what_is_no_video_is_refused_in_one_line_with_its_name(make_input, reaso
     assert caught.value.exit_code == InputError.exit_code == 3
 
 
+def _first_half(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (_first_half, "the moov box is missing"),
+        (lambda _: b"\0\0\0\x08ftyp" + bytes(4000), "the moov box is missing"),
+        (lambda _: b"\0\0\0\x10free" + bytes(4000), "not a media file, or damaged at its beginning"),
+    ],
+)
+def test_an_mp4_without_its_table_is_told_from_what_is_none(damage, words, corpus_folder, tmp_path):
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(damage(make("cfr", corpus_folder).read_bytes()))
+    with pytest.raises(NotAVideoError, match=words):
+        probe(path)
+
+
 def test_sound_alone_is_refused(corpus_folder):
     with pytest.raises(NotAVideoError, match="there is no video in it, only audio"):
         probe(make("audio_only", corpus_folder))

@@ -11,6 +11,9 @@ import pytest
 
 from tests import corpus
 from vidsr.events import Warned, listener_for
+from vidsr.media.index import build_index
+from vidsr.media.probe import probe
+from vidsr.media.sample import DecordSampler, PyAVSampler, open_sampler
 from vidsr.terminal import printable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,11 +82,15 @@ def test_no_command_passes_it_on(arguments: tuple[str, ...], evil: Path, tmp_pat
     assert r"\x1b[2J" in printed or r"\u001b[2J" in printed
 
 
-def test_a_title_that_is_lost_is_told_on_a_terminal(evil: Path, tmp_path: Path) -> None:
-    """The bar itself moves the cursor; what the title wants is written out."""
-    printed = vidsr("run", *FAST, evil.name, "-o", "out.mp4", cwd=tmp_path, on_terminal=True)
+def test_words_about_a_shot_are_written_out_on_a_terminal(corpus_folder: Path, tmp_path: Path) -> None:
+    """The bar itself moves the cursor; what the words want is written out."""
+    (tmp_path / "clip.mp4").write_bytes(corpus.make("two_frames", corpus_folder).read_bytes())
+    (tmp_path / "words.yaml").write_text('- {shot: 0, start: 0, stop: 2, high_level: "a\\e[2Jb\\ac"}\n')
+    # Words are read from the file, and bicubic does not look at them.
+    arguments = ("run", *FAST[:4], "--priors", "words.yaml", "clip.mp4")
+    printed = vidsr(*arguments, cwd=tmp_path, on_terminal=True)
+    assert rb"a\x1b[2Jb\x07c" in printed
     assert b"\x1b[2J" not in printed
-    assert b"\x1b]0;" not in printed
     assert b"\x07" not in printed
 
 
@@ -92,3 +99,14 @@ def test_an_error_names_the_file_in_one_line(tmp_path: Path) -> None:
     printed = vidsr("run", f"{EVIL}.mp4", cwd=tmp_path).decode()
     assert len(printed.splitlines()) == 1
     assert not set(printed) & set("\x1b\x07\r\x9b\u202e"), printed
+
+
+@pytest.mark.parametrize(("name", "kind"), [("plain.mp4", DecordSampler), ("a\x1b[2J.mp4", PyAVSampler)])
+def test_decord_which_prints_names_itself_is_given_no_such_file(
+    name: str, kind: type, corpus_folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(corpus.make("cfr", corpus_folder).read_bytes())
+    index = build_index(path, probe(path), on_frame=lambda _index, _thumbnail: None)
+    with open_sampler(path, index.info, index.frames) as sampler:
+        assert isinstance(sampler, kind)

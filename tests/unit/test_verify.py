@@ -11,7 +11,8 @@ from av.packet import Packet
 from tests import corpus
 from tests.assembled import PART_FRAMES, assembled
 from vidsr.errors import NotAVideoError
-from vidsr.media.copies import copied_metadata, is_chapter_track
+from vidsr.media.compare import compare_chapters
+from vidsr.media.copies import copied_metadata, is_chapter_track, is_timecode_track
 from vidsr.media.verify import verify
 from vidsr.types import Plan
 
@@ -49,7 +50,7 @@ def mutated(made: Made, path: Path, mutation: Mutation) -> Path:
     ):
         copies = {}
         for stream in file.streams:
-            if stream.index in mutation.without or is_chapter_track(stream):
+            if stream.index in mutation.without or is_chapter_track(stream) or is_timecode_track(stream):
                 continue
             if stream.type == "attachment":
                 out.add_attachment(stream.name, stream.mimetype, mutation.attachment(stream.data))
@@ -297,6 +298,19 @@ def test_another_cover_is_noticed(corpus_folder: Path, tmp_path: Path) -> None:
     assert {difference.kind for difference in verify(source, copy, plan=plan).differences} == {"cover"}
 
 
+@pytest.mark.parametrize("suffix", [".mov", ".mkv"])
+def test_a_timecode_that_is_lost_is_noticed(suffix: str, corpus_folder: Path, tmp_path: Path) -> None:
+    source = corpus.make("tracks_mov", corpus_folder)
+    plan, output = assembled(source, tmp_path, suffix=suffix, preset="ultrafast")
+    made = Made(source=source, plan=plan, output=output)
+    assert verify(source, output, plan=plan).ok
+    lost = on_stream(
+        VIDEO, lambda stream: [stream.metadata.pop(key, None) for key in ("timecode", "TIMECODE")]
+    )
+    (difference,) = verify(source, mutated(made, tmp_path / "copy", lost), plan=plan).differences
+    assert difference.message == "stream 0 (video h264): its timecode is not stated, not 01:00:00:00"
+
+
 @pytest.mark.parametrize(
     ("field_name", "value", "message"),
     [
@@ -374,3 +388,23 @@ def test_a_truncated_output_is_noticed(made: Made, tmp_path: Path) -> None:
     copy.write_bytes(content[: len(content) * 9 // 10])
     kinds = {difference.kind for difference in verify(made.source, copy, plan=made.plan).differences}
     assert {"frames", "payload"} <= kinds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chaptered:
+    """What stands for a file of which only the chapters are asked for."""
+
+    start: int
+    tick: Fraction
+
+    def chapters(self) -> list[dict[str, Any]]:
+        return [{"start": self.start, "time_base": self.tick, "metadata": {}}]
+
+
+def test_a_chapter_may_lie_between_two_ticks_of_the_source() -> None:
+    """A chapter is moved in its own ticks, of 100 ns in some files of mov; Matroska's has 1 ns."""
+    source = Chaptered(start=0, tick=Fraction(1, 10**7))
+    moved, late = (Chaptered(start=start, tick=Fraction(1, 10**9)) for start in (21_333_300, 21_333_500))
+    offset = Fraction(1024, 48_000)
+    assert list(compare_chapters(source, moved, offset=offset)) == []
+    assert [each.kind for each in compare_chapters(source, late, offset=offset)] == ["chapter"]

@@ -117,6 +117,7 @@ def test_the_key_depends_on_content_and_not_on_the_schedule() -> None:
         return job_key(**{**values, **changes})  # type: ignore[arg-type]
 
     assert key() == key(config={"restore": {"scale": 2, "batch_parts": 8}})
+    assert key() == key(config={"restore": {"scale": 2}, "limits": {"max_pixels": 1}})
     others = [
         key(input_sha256="b"),
         key(config={"restore": {"scale": 4, "batch_parts": 1}}),

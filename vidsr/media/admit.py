@@ -11,8 +11,8 @@ from typing import Any
 
 from vidsr.errors import InputError, MachineError
 from vidsr.media import opener
-from vidsr.media.limits import Limits, open_options
-from vidsr.media.sequence import files_of
+from vidsr.media.limits import Limits
+from vidsr.media.sequence import files_of, how_to_open
 
 PATIENCE = 10
 """Seconds on the clock for each of processor time: the file may be on a slow network."""
@@ -26,23 +26,25 @@ def admit(path: Path, limits: Limits) -> None:
     """Open a file in a process of its own, within bounds, and refuse it if it asks for too much.
 
     What opening takes cannot be told beforehand: 17 MB of tags keep FFmpeg busy for minutes. A file that
-    cannot be opened for another reason passes; whoever opens it next says why.
+    cannot be opened for another reason passes; whoever opens it next says why. Of numbered pictures the
+    first is opened.
 
     Raises:
         InputError: it asks for more than a limit allows, which the message names, or FFmpeg crashes on it.
         MachineError: no process can be started.
     """
-    file = files_of(path)[0]
-    if not file.is_file():
+    first = files_of(path)[0]
+    if not first.is_file():
         return
-    for key, found, allowed, what in _excesses(_open(file, limits), limits):
+    for key, found, allowed, what in _excesses(_open(first, limits), limits):
         msg = f"{path}: has {what}, and limits.{key} is {allowed}; {_advice(key, found)}"
         raise InputError(msg)
 
 
 def _open(path: Path, limits: Limits) -> dict[str, Any]:
     """Return what the file asks for, as opener.py prints it; nothing where it cannot be opened."""
-    bounds = {**asdict(limits), "options": {**open_options(), "max_pixels": str(limits.max_pixels)}}
+    _, _, options = how_to_open(path)
+    bounds = {**asdict(limits), "options": {**options, "max_pixels": str(limits.max_pixels)}}
     # Without -P, the modules beside it would stand in for those of the standard library.
     command = [sys.executable, "-P", opener.__file__, str(path.absolute()), json.dumps(bounds)]
     try:

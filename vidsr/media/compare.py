@@ -21,7 +21,6 @@ from vidsr.media.copies import (
     is_timecode_track,
     language_of,
     payload_of,
-    ticks_of,
     title_of,
 )
 from vidsr.media.packets import SourceClock, packets_of
@@ -99,6 +98,18 @@ def compare_tags(pair: Pair, held: Held, *, muxer: str) -> Iterator[Difference]:
         yield _differs("disposition", source, f"the flag {names} is {'not ' if before & wrong else ''}set")
 
 
+def compare_timecode(pair: Pair) -> Iterator[Difference]:
+    """Yield whether the picture has lost its timecode, a tag that mp4 and mov make a track of."""
+    timecode, wanted = _timecode(cast(Stream, pair.output)), _timecode(pair.source)
+    if wanted and timecode != wanted:
+        yield _differs("tag", pair.source, f"its timecode is {timecode or 'not stated'}, not {wanted}")
+
+
+def _timecode(stream: Stream) -> str:
+    # Matroska writes names of tags in capitals.
+    return {key.lower(): value for key, value in stream.metadata.items()}.get("timecode", "")
+
+
 def compare_attachment(pair: Pair) -> Iterator[Difference]:
     """Yield the differences of an attached file."""
     source, output = cast(AttachmentStream, pair.source), cast(AttachmentStream, pair.output)
@@ -166,9 +177,10 @@ def compare_chapters(
         yield Difference(kind="chapter", message=f"there are {len(got)} chapters, not {len(wanted)}")
         return
     for number, (before, after) in enumerate(zip(wanted, got, strict=True), start=1):
-        start = before["start"] * cast(Fraction, before["time_base"]) + offset
-        tick = cast(Fraction, after["time_base"])
-        if abs(after["start"] - ticks_of(start, tick)) > 1:
+        source_tick, tick = cast(Fraction, before["time_base"]), cast(Fraction, after["time_base"])
+        start = max(Fraction(0), before["start"] * source_tick + offset)
+        # Chapters are moved in ticks of the source.
+        if abs(after["start"] * tick - start) > max(tick, source_tick):
             message = (
                 f"chapter {number} starts at {float(after['start'] * tick):.3f} s, not {float(start):.3f} s"
             )
@@ -265,10 +277,10 @@ def _compare(pair: Pair, expected: Packets, found: Packets) -> Iterator[Differen
         yield _differs("time", stream, f"{len(late)} packets are moved, packet {first} by {shift:+.6f} s")
     if expected.is_subtitle:
         yield from _compare_durations(stream, expected, found)
-    elif not is_cover(stream) and abs(expected.end - found.end) > max(
-        [1, *expected.durations, *found.durations]
+    elif not is_cover(stream) and abs(expected.end - found.end) > 1 + max(
+        [0, *expected.durations, *found.durations]
     ):
-        # One packet: how much of the last one is heard, mp4 knows by its duration and Matroska does not.
+        # One packet and the rounding: how much of the last one is heard, mp4 knows and Matroska does not.
         shift = float((found.end - expected.end) * _tick(pair.output))
         yield _differs("duration", stream, f"it ends {shift:+.3f} s from where it should")
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Protocol, Self
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
 from vidsr.errors import InputError
 from vidsr.media.fit import fitted
@@ -73,6 +75,7 @@ class PyAVSource:
             time_base: seconds per tick of the table's times, where they are not those of the file.
         """
         self._path = path
+        self._varies = _varying(table) if linear else np.zeros(len(table), dtype=np.bool_)
         self._info = info
         self._table = table
         self._is_linear = linear
@@ -194,9 +197,9 @@ class PyAVSource:
     def _is_frame(self, picture: av.VideoFrame, index: int) -> bool:
         """Return whether `picture` is what the index saw as frame `index`: its time and its first plane."""
         pts = NO_PTS if picture.pts is None else picture.pts
-        return pts == int(self._table.source_pts[index]) and luma_crc(picture) == int(
-            self._table.luma_crc[index]
-        )
+        if pts != int(self._table.source_pts[index]):
+            return False
+        return bool(self._varies[index]) or luma_crc(picture) == int(self._table.luma_crc[index])
 
     def _frame(self, picture: av.VideoFrame, index: int) -> Frame:
         self._position = index + 1
@@ -209,3 +212,14 @@ class PyAVSource:
         )
         self._kept.append(frame)
         return frame
+
+
+def _varying(table: FrameTable) -> NDArray[np.bool_]:
+    """Mark the groups of pictures in which one is damaged: they need not decode the same twice.
+
+    Where nothing is left of a picture, FFmpeg shows what lay in its memory, and that may depend on timing.
+    Other pictures of the group are built on it.
+    """
+    is_damaged = (table.flags & FrameTable.CORRUPT) != 0
+    group = np.cumsum((table.flags & FrameTable.KEY) != 0)
+    return np.isin(group, np.unique(group[is_damaged]))

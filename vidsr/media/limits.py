@@ -48,7 +48,7 @@ def openable_formats() -> frozenset[str]:
             described = ContainerFormat(name, "r")
         except ValueError:  # it can only be written
             continue
-        # Devices and networks come without a file; so do numbered pictures, which a picture may pass for.
+        # Devices and networks come without a file. So does image2, which also opens single pictures.
         if not described.flags & cast(int, ContainerFlags.no_file.value) or described.name == "image2":
             names.add(described.name)
     return frozenset(names - REFERRING)
@@ -58,12 +58,7 @@ def openable_formats() -> frozenset[str]:
 def open_options() -> Mapping[str, str]:
     """Return the options of `av.open` for a file that somebody else made."""
     return MappingProxyType(
-        {
-            "protocol_whitelist": "file",
-            "format_whitelist": ",".join(sorted(openable_formats())),
-            # A picture's name is a name, whatever signs are in it.
-            "pattern_type": "none",
-        }
+        {"protocol_whitelist": "file", "format_whitelist": ",".join(sorted(openable_formats()))}
     )
 
 

@@ -275,7 +275,9 @@ def _chapters(original: InputContainer, *, offset: Fraction) -> list["Chapter"]:
     chapters = []
     for chapter in original.chapters():
         shift = ticks_of(offset, cast(Fraction, chapter["time_base"]))
-        chapters.append({**chapter, "start": chapter["start"] + shift, "end": chapter["end"] + shift})
+        # Muxers refuse what begins below zero, which damaged files have, or ends before it begins.
+        start = max(0, chapter["start"] + shift)
+        chapters.append({**chapter, "start": start, "end": max(start, chapter["end"] + shift)})
     return cast(list["Chapter"], chapters)
 
 

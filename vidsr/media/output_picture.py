@@ -7,6 +7,7 @@ from vidsr.errors import ConfigError, MissingCodecError
 from vidsr.media.codecs import AUTO, CodecFacts, resolve_codec
 from vidsr.media.colour import HD_HEIGHT, is_hdr, output_pix_fmt, resolved_colour
 from vidsr.media.frames import FormatFacts, format_facts, planar_format
+from vidsr.media.orientation import kept_aspect, kept_matrix, orientation_lost
 from vidsr.media.trial import takes_codec
 from vidsr.types import UNSPECIFIED, Colour, FrameTable, HdrMetadata, MediaInfo, OutputPlan, VideoInfo
 
@@ -102,8 +103,8 @@ def plan_picture(
     video = info.video
     width, height = video.width * scale, video.height * scale
     pix_fmt, losses = _choose_pix_fmt(info, facts, width=width, height=height)
-    losses += [*_matrix_assumed(video), *_hdr_lost(video, facts)]
-    matrix = video.display_matrix
+    losses += [*_matrix_assumed(video), *_hdr_lost(video, facts), *orientation_lost(video, muxer=muxer)]
+    matrix = kept_matrix(video, muxer=muxer)
     plan = OutputPlan(
         container=muxer,
         codec=facts.encoder,
@@ -111,7 +112,7 @@ def plan_picture(
         width=width,
         height=height,
         colour=output_colour(video, facts, pix_fmt=pix_fmt),
-        sample_aspect_ratio=video.sample_aspect_ratio,
+        sample_aspect_ratio=kept_aspect(video),
         display_matrix=None
         if matrix is None
         else (*matrix[:6], matrix[6] * scale, matrix[7] * scale, matrix[8]),

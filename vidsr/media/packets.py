@@ -77,7 +77,7 @@ def num_broken(path: Path) -> dict[int, int]:
     """Return how many broken packets `packets_of` leaves out of each stream, by its index."""
     counts: Counter[int] = Counter()
     name, demuxer, options = how_to_open(path)
-    with av.open(name, format=demuxer, metadata_errors="replace", options=options) as file:
+    with av.open(name, format=demuxer, options=options, metadata_errors="replace") as file:
         if framed := [stream for stream in file.streams if _is_framed(stream)]:
             deque(_packets(file, framed, counts=counts), maxlen=0)
     return dict(counts)
@@ -104,7 +104,8 @@ def _packets(
     while True:
         try:
             packet = next(packets, None)
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, IndexError):
+            # The latter is PyAV's, at the end, of a stream that appeared in mid-file.
             return
         if packet is None:
             return

@@ -102,6 +102,9 @@ class Pictures:
         """Return the next packet; where reading ends or fails, an empty one that flushes, then None."""
         try:
             packet = next(packets, None)
+        except IndexError:
+            # PyAV stumbles at the end over a stream that appeared in mid-file; ours is flushed by then.
+            return None
         except av.error.FFmpegError:
             self.num_errors += 1
             flush = cast("Packet[VideoStream]", Packet())

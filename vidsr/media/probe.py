@@ -19,7 +19,9 @@ from vidsr.errors import InputError, NotAVideoError
 from vidsr.media.copies import codec_of, is_cover, language_of, title_of
 from vidsr.media.frames import colour_of, format_facts, planar_format
 from vidsr.media.hdr import hdr_of
+from vidsr.media.iso import lacks_table
 from vidsr.media.limits import bound_pixels
+from vidsr.media.packets import packets_of
 from vidsr.media.sequence import files_of, how_to_open, is_sequence
 from vidsr.media.side_data import side_data_of
 from vidsr.types import UNSPECIFIED, Colour, MediaInfo, StreamInfo, StreamKind, VideoInfo
@@ -61,6 +63,8 @@ def open_input(path: Path) -> InputContainer:
         raise NotAVideoError(msg) from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
         msg = f"{path}: not a media file, or damaged at its beginning ({_reason(error)})"
+        if path.is_file() and lacks_table(path):
+            msg = f"{path}: the moov box is missing, the mp4's table: it was cut off, or never finished"
         raise NotAVideoError(msg) from error
 
 
@@ -132,7 +136,7 @@ def _is_still(container: InputContainer, path: Path, *, stream_index: int) -> bo
     if is_sequence(path) or not (name.endswith("_pipe") or name == "image2"):
         return False
     with open_input(path) as file:
-        return sum(bool(packet.size) for packet in file.demux(file.streams[stream_index])) == 1
+        return sum(1 for _ in packets_of(file, [file.streams[stream_index]])) == 1
 
 
 def _rank(stream: VideoStream) -> tuple[bool, bool, int, int]:
@@ -184,7 +188,7 @@ def _first_picture(container: InputContainer, stream: VideoStream) -> av.VideoFr
     for _ in range(FIRST_PICTURE_PACKETS):
         try:
             packet = next(packets, None)
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, IndexError):  # see media/packets.py
             return None
         if packet is None:
             return None

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from vidsr.media.colour import HD_HEIGHT
 from vidsr.media.decode import PyAVSource
 from vidsr.media.shown import to_shown
+from vidsr.terminal import printable
 from vidsr.types import UNSPECIFIED, FrameTable, MediaInfo
 
 FRAME_SHARE = 0.25
@@ -136,7 +137,8 @@ class DecordSampler:
 
 def _decord_reader(path: Path, info: MediaInfo, table: FrameTable) -> Any:  # noqa: ANN401  # decord has no types
     """Return decord's reader of the file if it sees the frames that the index saw, None otherwise."""
-    if not _suits_decord(info, table):
+    # It prints the names of files that it cannot open.
+    if not _suits_decord(info, table) or printable(str(path)) != str(path):
         return None
     try:
         import decord
@@ -150,7 +152,8 @@ def _decord_reader(path: Path, info: MediaInfo, table: FrameTable) -> Any:  # no
         starts = (
             reader.get_frame_timestamp(list(range(len(reader))))[:, 0] if len(reader) == len(table) else None
         )
-    except (decord.DECORDError, UnicodeEncodeError, IndexError):
+    except (decord.DECORDError, RuntimeError, UnicodeEncodeError, IndexError):
+        # PyAV reads what it cannot. It says RuntimeError of files that it cannot open.
         return None
     if starts is None:
         return None

@@ -54,8 +54,9 @@ def how_to_open(path: Path) -> tuple[str, str | None, dict[str, str]]:
         folder = str(path.absolute().parent).replace("%", "%%")
         options = {**open_options(), "pattern_type": "sequence", "start_number": number}
         return f"file:{folder}/{path.name}", "image2", options
-    # The prefix keeps a name with a colon from being taken for a protocol.
-    return f"file:{path.absolute()}", None, dict(open_options())
+    # The prefix keeps a name with a colon from being taken for a protocol, the option one with a percent sign
+    # from being taken for a pattern.
+    return f"file:{path.absolute()}", None, {**open_options(), "pattern_type": "none"}
 
 
 def _numbers(path: Path) -> list[int]:

@@ -81,6 +81,32 @@ class _Run:
         return piece
 
 
+class _Resampling:
+    """Brings samples into one format, also where broadcasts change theirs on the way."""
+
+    def __init__(self, wanted: SoundFormat) -> None:
+        self._wanted = wanted
+        self._resampler: AudioResampler | None = None
+        self._given: tuple[str, str, int] | None = None
+
+    def take(self, frame: AudioFrame) -> Iterator[AudioFrame]:
+        """Yield what `frame` becomes, behind what was left of another format."""
+        given = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if given != self._given:
+            yield from self.rest()
+            self._given = given
+            self._resampler = AudioResampler(
+                format=self._wanted.samples, layout=self._wanted.layout, rate=self._wanted.rate_hz
+            )
+        assert self._resampler is not None  # made with the first format
+        yield from self._resampler.resample(frame)
+
+    def rest(self) -> Iterator[AudioFrame]:
+        """Yield what is left in the end."""
+        if self._resampler is not None:
+            yield from self._resampler.resample(None)
+
+
 def sound_format(source: AudioStream, codec: str) -> SoundFormat:
     """Return what the encoder of `codec` is fed with, which loses as little of `source` as it can hold."""
     context = source.codec_context
@@ -108,7 +134,7 @@ def samples_of(path: Path, index: int, *, clock: SourceClock, wanted: SoundForma
     A packet that cannot be decoded leaves a hole, and holes are filled with silence, so that what comes after
     keeps its time.
     """
-    resampler = AudioResampler(format=wanted.samples, layout=wanted.layout, rate=wanted.rate_hz)
+    resampling = _Resampling(wanted)
     run: _Run | None = None
     with open_for_copying(path) as file:
         for frame in _decoded(file, file.streams[index], clock):
@@ -119,10 +145,10 @@ def samples_of(path: Path, index: int, *, clock: SourceClock, wanted: SoundForma
             frame.pts = None
             if hole > HOLE:
                 yield run.take(silence(wanted, round(hole * wanted.rate_hz)))
-            for piece in resampler.resample(frame):
+            for piece in resampling.take(frame):
                 yield run.take(piece)
         if run is not None:
-            for piece in resampler.resample(None):
+            for piece in resampling.rest():
                 yield run.take(piece)
 
 

@@ -109,7 +109,7 @@ def _beside_jpeg(data: bytes) -> Beside:
     for marker, body in _jpeg_segments(data):
         if marker == 0xE1 and body.startswith(b"Exif\0\0"):
             exif = exif or _without_name(body)
-        elif marker == 0xE2 and body.startswith(b"ICC_PROFILE\0"):
+        elif marker == 0xE2 and body.startswith(b"ICC_PROFILE\0") and len(body) > 14:
             # A profile of more than 64 kB is in several segments, each with its number.
             profile[body[12]] = body[14:]
     return Beside(exif=exif, icc=b"".join(profile[number] for number in sorted(profile)))

@@ -22,6 +22,7 @@ from vidsr.media.copies import (
 )
 from vidsr.media.packets import SourceClock
 from vidsr.media.tags import file_tags, lost_tags
+from vidsr.media.texts import num_lost, read_texts
 from vidsr.media.trial import NOTHING_LOST, Held, try_conversion, try_stream
 from vidsr.types import FrameTable, MediaInfo, Splice, StreamInfo, StreamPlan
 
@@ -75,6 +76,7 @@ def plan_streams(
         plans.append(fate.plan)
         if fate.refusal:
             warnings.append(_said(entry, fate, muxer=muxer))
+            warnings += _cues_lost(info, fate.plan, clock)
         if fate.plan.action in {"copy", "convert"}:
             is_copy = fate.plan.action == "copy"
             offset = max(offset, _offset_for(head, fate.held, can_begin_early=is_copy, muxer=muxer))
@@ -127,6 +129,14 @@ def _fate(entry: StreamInfo, stream: Stream, file: InputContainer, head: Head | 
     return _Fate(
         plan=_plan(entry, "convert", held.refusal, target=codec), held=converted, refusal=held.refusal
     )
+
+
+def _cues_lost(info: MediaInfo, plan: StreamPlan, clock: SourceClock) -> list[str]:
+    if plan.action != "convert" or plan.kind != "subtitle":
+        return []
+    number = num_lost(read_texts(Path(info.path), plan.source_index, clock=clock), plan.target)
+    name = name_of(info.streams[plan.source_index])
+    return [f"{name}: {number} of its cues cannot be converted and are left out"] if number else []
 
 
 def _dropped(fate: _Fate) -> _Fate:

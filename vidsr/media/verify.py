@@ -24,6 +24,7 @@ from vidsr.media.compare import (
     compare_file_tags,
     compare_packets,
     compare_tags,
+    compare_timecode,
     describe,
     pair_streams,
 )
@@ -35,6 +36,7 @@ from vidsr.media.hdr import hdr_differences
 from vidsr.media.index import build_index
 from vidsr.media.intermediate import film_frames, film_video, tone_mapped_video
 from vidsr.media.mux import output_times
+from vidsr.media.orientation import kept_aspect, kept_matrix
 from vidsr.media.output_picture import kept_hdr, output_colour
 from vidsr.media.packets import SourceClock, clock_of
 from vidsr.media.playback import play
@@ -167,8 +169,8 @@ def _derived(
         size=None,
         colour=None,
         hdr=None,
-        sample_aspect_ratio=video.sample_aspect_ratio,
-        display_matrix=video.display_matrix or IDENTITY,
+        sample_aspect_ratio=kept_aspect(video),
+        display_matrix=kept_matrix(video, muxer=muxer) or IDENTITY,
     )
 
 
@@ -207,6 +209,8 @@ def _differences(expected: _Expectation, source: Path, output: Path) -> Iterator
 def _compare_streams(pairs: list[Pair], source: Path, *, muxer: str) -> Iterator[Difference]:
     heads = heads_of(source, muxer=muxer)
     for pair in pairs:
+        if pair.is_restored:
+            yield from compare_timecode(pair)
         if pair.source.type == "attachment":
             yield from compare_attachment(pair)
         elif not is_cover(pair.source):
@@ -306,14 +310,15 @@ def _shown(file: InputContainer, stream: VideoStream) -> NDArray[np.int64]:
 
 
 def _stated_duration(stream: VideoStream) -> Fraction | None:
-    """Return the seconds that the container says the stream lasts; Matroska says it in a tag."""
-    if stream.duration is not None:
-        return stream.duration * cast(Fraction, stream.time_base)
+    """Return the seconds that the container says the stream lasts; Matroska says it in a tag.
+
+    The tag comes first: without a number of its own, FFmpeg may give a stream the length of the whole file.
+    """
     stated = re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))
-    if stated is None:
-        return None
-    hours, minutes, seconds = stated.groups()
-    return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+    if stated is not None:
+        hours, minutes, seconds = stated.groups()
+        return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+    return None if stream.duration is None else stream.duration * cast(Fraction, stream.time_base)
 
 
 def _picture(kind: str, what: str) -> Difference:
