@@ -297,7 +297,7 @@ def degrade(
         Path, typer.Argument(metavar="OUT", help="A PNG, a folder, or a video (mkv or mov); FFV1.")
     ],
     preset: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="bicubic, light, full, video, or a YAML file.")
+        str, typer.Option(metavar="NAME|FILE", help="bicubic, light, full, video, broadcast, or a YAML file.")
     ],
     seed: Annotated[int, typer.Option(metavar="N", help="All that is drawn follows from it.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from vidsr.errors import InputError
 from vidsr.train import degrade_frames as module
-from vidsr.train.degradation import DegradationSet, DegradationStage, _drawn_size, _Way
+from vidsr.train.degradation import DegradationSet, DegradationStage, InterlaceRange, _drawn_size, _Way
 from vidsr.train.degrade_frames import degrade_frames, degraded_size
 from vidsr.train.draw import Draw
 from vidsr.train.jpeg import jpeg
@@ -26,7 +26,7 @@ SETS = Path(__file__).parents[2] / "configs" / "train" / "degradation"
 NOTHING = DegradationStage(
     blur_probability=0,
     blur_sigma=(0.2, 3),
-    resize_probabilities=(0, 0, 1),
+    resize_probabilities=(0.0, 0.0, 1.0),
     resize_range=(1, 1),
     gaussian_probability=1,
     gaussian_sigma=(0, 0),
@@ -160,3 +160,42 @@ def test_plain_reduction_draws_nothing() -> None:
     plain = DegradationSet(stages=None)
     first, other = (list(degrade_frames([_frame()], plain, seed=(seed,))) for seed in (1, 2))
     np.testing.assert_array_equal(first, other)
+
+
+def _moving(count: int) -> list[np.ndarray]:
+    """Vertical stripes that go to the right."""
+    columns = np.arange(128)
+    frames = [np.where((columns + 8 * index) // 16 % 2, 200, 50) for index in range(count)]
+    return [np.tile(frame.astype(np.uint8), (3, 128, 1)) for frame in frames]
+
+
+def _combing(stage: DegradationStage, **strength: float) -> DegradationSet:
+    interlace = InterlaceRange(probability=1, strength=(strength["low"], strength["high"]))
+    return DegradationSet(stages=(stage, stage), interlace=interlace)
+
+
+def test_combing_puts_rows_of_the_next_frame_into_every_other_row() -> None:
+    plain = list(degrade_frames(_moving(3), DegradationSet(stages=(NOTHING, NOTHING)), seed=(0,)))
+    woven = list(degrade_frames(_moving(3), _combing(NOTHING, low=1, high=1), seed=(0,)))
+    for index in (0, 1):
+        rows = [
+            [np.array_equal(woven[index][:, row], plain[at][:, row]) for row in range(32)]
+            for at in (index, index + 1)
+        ]
+        assert rows[0] in ([True, False] * 16, [False, True] * 16)
+        assert rows[1] == [not own for own in rows[0]]
+    np.testing.assert_array_equal(woven[2], plain[2])
+
+
+def test_combing_goes_across_the_border_of_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    weak = _combing(NOTHING, low=0.3, high=0.7)
+    whole = list(degrade_frames(_moving(5), weak, seed=(0,)))
+    monkeypatch.setattr(module, "CHUNK", 2)
+    np.testing.assert_array_equal(list(degrade_frames(_moving(5), weak, seed=(0,))), whole)
+
+
+def test_the_broadcast_set_has_three_codecs_and_combing() -> None:
+    broadcast = read_degradation(SETS / "broadcast.yaml")
+    assert broadcast.interlace == InterlaceRange(probability=0.3, strength=(0.2, 1.0))
+    assert broadcast.codec is not None
+    assert (broadcast.codec.h264_probability, broadcast.codec.hevc_probability) == (0.4, 0.3)

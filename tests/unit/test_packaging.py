@@ -118,4 +118,4 @@ def test_the_wheel_works_away_from_the_checkout(tmp_path: Path) -> None:
     where, pipelines, num_sets, has_weights = run.stdout.splitlines()
     assert where.startswith(str(tmp_path / "site"))
     assert pipelines == "['archive', 'enhance', 'ingest', 'preview', 'xpsr']"
-    assert (num_sets, has_weights) == ("4", "True")
+    assert (num_sets, has_weights) == ("5", "True")

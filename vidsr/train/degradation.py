@@ -10,6 +10,7 @@ blur and resizing alone, from which the blur that is left is read.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -63,12 +64,22 @@ class CodecRange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InterlaceRange:
+    """Combing, as a poor deinterlacer leaves it where something moves; of clips, before their codec."""
+
+    probability: float
+    strength: Range
+    """Share of the next frame in every other row; 1 is two fields woven together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DegradationSet:
     """A named set of ranges."""
 
     stages: tuple[DegradationStage, DegradationStage] | None
     """None: plain bicubic reduction."""
     codec: CodecRange | None = None
+    interlace: InterlaceRange | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -108,6 +119,8 @@ def degrade_clip(
         if ways:
             draw.state = start
         ways.append(_travel(frame, draw, grain, degradation))
+    if degradation.interlace is not None and draw.chance(degradation.interlace.probability):
+        _comb(ways, draw, degradation.interlace)
     if degradation.codec is not None:
         _through_codec(ways, draw, degradation.codec)
     return [way.arrive() for way in ways]
@@ -147,6 +160,13 @@ def _travel(clean: Tensor, draw: Draw, grains: Draw, degradation: DegradationSet
         way.compress(quality, is_last=True)
         way.jpeg_quality = quality
     return way
+
+
+def _comb(ways: Sequence["_Way"], draw: Draw, interlace: InterlaceRange) -> None:
+    """Leave in each frame something of the one that follows; the last has none."""
+    parity, strength = draw.integer(2), draw.uniform(*interlace.strength)
+    for way, following in pairwise(ways):
+        way.comb(following, parity=parity, strength=strength)
 
 
 def _through_codec(ways: Sequence["_Way"], draw: Draw, codec: CodecRange) -> None:
@@ -225,6 +245,13 @@ class _Way:
         if is_last:
             self.uncompressed = self.pair[1:]
         self.pair = jpeg(self.pair, quality)
+
+    def comb(self, following: "_Way", *, parity: int, strength: float) -> None:
+        pictures = [(self.pair, following.pair)]
+        if self.uncompressed is not None and following.uncompressed is not None:
+            pictures.append((self.uncompressed, following.uncompressed))
+        for own, other in pictures:
+            own[:, :, parity::2] = torch.lerp(own[:, :, parity::2], other[:, :, parity::2], strength)
 
     def arrive(self) -> Degraded:
         without_noise, lr = _to_levels(self.pair)

@@ -46,14 +46,17 @@ def degrade_frames(
     Yields:
         uint8 RGB [3, h, w] of `degraded_size`.
     """
-    remaining = iter(frames)
+    remaining = map(_clean, frames)
     start = 0
-    while chunk := [_clean(pixels) for pixels in islice(remaining, CHUNK)]:
+    # One more than is yielded: combing looks at the frame that follows.
+    chunk = list(islice(remaining, CHUNK + 1))
+    while chunk:
         # The same draw for each chunk, so that what is done to a clip does not change within it.
         grains = [Draw(*seed, 1, start + offset) for offset in range(len(chunk))]
         degraded = degrade_clip(chunk, Draw(*seed, 0), degradation, grains=grains)
-        yield from ((255 * one.lr).round().byte().numpy() for one in degraded)
-        start += len(chunk)
+        yield from ((255 * one.lr).round().byte().numpy() for one in degraded[:CHUNK])
+        start += CHUNK
+        chunk = [*chunk[CHUNK:], *islice(remaining, CHUNK)]
 
 
 def _clean(pixels: Pixels) -> torch.Tensor:

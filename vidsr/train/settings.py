@@ -12,7 +12,7 @@ import yaml
 
 from vidsr.errors import ConfigError
 from vidsr.models.compact.unet import UNetShape
-from vidsr.train.degradation import CodecRange, DegradationSet, DegradationStage
+from vidsr.train.degradation import CodecRange, DegradationSet, DegradationStage, InterlaceRange
 
 Value = TypeVar("Value")
 
@@ -131,10 +131,13 @@ def degradation_of(tree: Mapping[str, Any], *, where: str) -> DegradationSet:
         build_value(DegradationStage, tree.get(name), where=f"{where}: {name}")
         for name in ("first", "second")
     )
-    codec = tree.get("codec")
+    codec, interlace = tree.get("codec"), tree.get("interlace")
     return DegradationSet(
         stages=(first, second),
         codec=None if codec is None else build_value(CodecRange, codec, where=f"{where}: codec"),
+        interlace=(
+            None if interlace is None else build_value(InterlaceRange, interlace, where=f"{where}: interlace")
+        ),
     )
 
 
