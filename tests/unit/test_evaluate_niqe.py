@@ -73,3 +73,10 @@ def test_parameters_of_another_size_are_refused(tmp_path: Path) -> None:
     save_file({"mu": torch.zeros(1, 18), "cov": torch.eye(18)}, tmp_path / "niqe.safetensors")
     with pytest.raises(CheckpointError, match="wanted 36 features"):
         Niqe(tmp_path / "niqe.safetensors")
+
+
+@pytest.mark.parametrize(("name", "distance"), [("seeding", 4.028393), ("casa-mila", 4.079207)])
+def test_the_distance_is_that_of_basicsr(tmp_path: Path, name: str, distance: float) -> None:
+    """Of basicsr 1.4.2's own program, given the same parameters. It halves in float32, which moves shapes."""
+    save_file({"mu": torch.full((1, 36), 0.5), "cov": torch.eye(36)}, tmp_path / "niqe.safetensors")
+    assert Niqe(tmp_path / "niqe.safetensors")(_photograph(name)) == pytest.approx(distance, rel=5e-4)
