@@ -213,20 +213,27 @@ def caption(
 @app.command()
 def train(  # noqa: PLR0913, PLR0917  # one parameter an option
     config_file: Annotated[
-        Path, typer.Option("--config", metavar="FILE", help="Such as configs/train/xpsr-s.yaml.")
+        Path, typer.Option("--config", metavar="FILE", help="Such as configs/train/xpsr.yaml, xpsr-s.yaml.")
     ],
-    data: Annotated[Path, typer.Option(metavar="PACK", help="Photographs of tools/collect_photographs.py.")],
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Photographs; for XPSR also pairs.")],
     output: Annotated[Path, typer.Option(metavar="DIR", help="A run that is there goes on.")],
     held_out: Annotated[Path | None, typer.Option(metavar="FILE", help="Pictures to refuse.")] = None,
     lpips: Annotated[Path | None, typer.Option(metavar="WEIGHTS", help="For perceptual_weight.")] = None,
     start_from: Annotated[Path | None, typer.Option(metavar="WEIGHTS", help="Weights to start from.")] = None,
+    base: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="XPSR: Stable Diffusion 1.5 with its unet/.")
+    ] = None,
+    ablate: Annotated[
+        str | None, typer.Option(metavar="sfa|dfc|prompts", help="XPSR: a part to train without.")
+    ] = None,
     device: Annotated[str, typer.Option(metavar="cpu|cuda")] = "cpu",
     ranks: Annotated[int, typer.Option(metavar="N", help="Processes that share a batch.")] = 1,
 ) -> int:
-    """Train the embedded model."""
+    """Train the embedded model, or XPSR."""
     import logging
 
     from vidsr.train.program import TrainOptions, start
+    from vidsr.train.xpsr.names import ablation_of
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     options = TrainOptions(
@@ -236,6 +243,8 @@ def train(  # noqa: PLR0913, PLR0917  # one parameter an option
         held_out=held_out,
         lpips=lpips,
         start_from=start_from,
+        base=base,
+        ablate=ablation_of(ablate),
         device=device,
         ranks=ranks,
     )

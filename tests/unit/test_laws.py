@@ -40,6 +40,9 @@ HOMES = {
 }
 """Packages that only these places import, at top level or inside a function."""
 
+EXTRAS = {"accelerate": "train/xpsr/run.py"}
+"""The one file that is about a package which not everybody has."""
+
 
 def _modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
@@ -77,6 +80,12 @@ def test_imports_go_one_way(path: Path) -> None:
 def test_a_package_is_imported_only_where_it_lives(package: str) -> None:
     users = {_place(path) for path in _modules() for name in _imports(path) if name.split(".")[0] == package}
     assert users <= HOMES[package]
+
+
+@pytest.mark.parametrize("package", EXTRAS)
+def test_an_extra_is_imported_in_one_file_alone(package: str) -> None:
+    users = {path for path in _modules() for name in _imports(path) if name.split(".")[0] == package}
+    assert users == {PACKAGE / EXTRAS[package]}
 
 
 def test_only_the_top_reads_the_configuration() -> None:

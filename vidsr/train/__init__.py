@@ -1,1 +1,1 @@
-"""Training of the embedded model. It imports torch, numpy, safetensors, Pillow and PyYAML, and no codec."""
+"""Training of the embedded model, with torch, numpy, safetensors, Pillow and PyYAML alone; xpsr/: of XPSR."""

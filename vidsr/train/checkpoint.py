@@ -61,4 +61,7 @@ def restore_optimizer(
     """Put back what `optimizer_tensors` returned."""
     for key, value in tensors.items():
         kind, _, name = key.partition("/")
-        optimizer.state[named[name]][kind] = value.clone()
+        parameter = named[name]
+        # AdamW counts steps on the CPU, wherever its moments are.
+        device = value.device if kind == "step" else parameter.device
+        optimizer.state[parameter][kind] = value.to(device, copy=True)

@@ -111,12 +111,12 @@ def read_settings(path: Path) -> TrainSettings:
     Raises:
         ConfigError: unknown or missing keys, or values of the wrong type.
     """
-    return build_value(TrainSettings, _read(path), where=str(path))
+    return build_value(TrainSettings, read_mapping(path), where=str(path))
 
 
 def read_degradation(path: Path) -> DegradationSet:
     """Read a set of configs/train/degradation."""
-    tree = _read(path)
+    tree = read_mapping(path)
     if tree.get("first") is None and tree.get("second") is None:
         return DegradationSet(stages=None)
     first, second = (
@@ -157,14 +157,23 @@ def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401  # a typ
         return {str(key): _convert(typing.get_args(hint)[1], entry, where) for key, entry in value.items()}
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+    # No subclasses of int: a bool is one to Python.
+    if (hint in {int, bool} and type(value) is hint) or (
+        origin is typing.Literal and value in typing.get_args(hint)
+    ):
         return value
-    name = hint if isinstance(hint, types.GenericAlias) else getattr(hint, "__name__", hint)
+    # Of generic types the whole, such as dict[str, float].
+    name = hint.__name__ if isinstance(hint, type) and origin is None else hint
     msg = f"{where}: wanted {name}, got {value!r}"
     raise ConfigError(msg)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Read a YAML file that holds names and values.
+
+    Raises:
+        ConfigError: it cannot be read, or holds something else.
+    """
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

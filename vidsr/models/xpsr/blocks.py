@@ -9,6 +9,7 @@ beside each other on the same x: `attentions`, `attentions_lowlevel` and `attent
 the published checkpoints.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from vidsr.models.xpsr.layout import Layout
 
@@ -303,3 +305,16 @@ class UpBlock(FusionBlock):
             return features
         enlarged: Tensor = self.upsamplers[0](features, tuple(skips[-1].shape[-2:]))
         return enlarged
+
+
+def recompute_in_backward(network: nn.Module) -> None:
+    """Keep of each residual block and spatial transformer its input alone, for training in less memory.
+
+    What is between is computed a second time on the way back, with the same result: nothing in it is random.
+    """
+    for module in network.modules():
+        if isinstance(module, ResnetBlock2D | Transformer2DModel):
+            layer = cast(Any, module)
+            layer.forward = functools.partial(
+                checkpoint, layer.forward, use_reentrant=False, preserve_rng_state=False
+            )

@@ -76,6 +76,16 @@ def find_folders(root: Path, *, base: Path | None = None) -> XpsrFolders:
     )
 
 
+def find_networks(root: Path) -> tuple[Path, Path]:
+    """Return the folders of the UNet and the ControlNet in `root`, as `find_folders` has them.
+
+    Raises:
+        MissingWeightsError: they are not there.
+    """
+    checkpoint, _ = _find_checkpoint(root)
+    return checkpoint / "unet", checkpoint / "controlnet"
+
+
 def find_base(root: Path) -> BaseFolders:
     """Find what is used of Stable Diffusion 1.5 in `root` or in one of the places of the published layouts.
 

@@ -42,7 +42,6 @@ _ONLY = {
     "timestep_post_act": None,
     "transformer_layers_per_block": 1,
     "use_latent_pred": True,
-    "use_lowlevel_prompt": True,
     "use_rrdb": False,
 }
 """Keys that change the network, with the one value that is built here."""
@@ -113,8 +112,8 @@ class Layout:
         """
         return cls._read(
             config,
-            down_fusion=True,
-            mid_fusion=True,
+            down_fusion=bool(config.get("use_lowlevel_prompt", True)),
+            mid_fusion=bool(config.get("use_lowlevel_prompt", True)),
             up_fusion=(),
             embedding_widths=tuple(config["conditioning_embedding_out_channels"]),
         )
