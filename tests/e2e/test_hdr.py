@@ -41,7 +41,7 @@ WANTED = HdrMetadata(
 )
 
 
-def hdr(folder: Path, name: str = "hdr10.mp4", *, transfer: str = "smpte2084", metadata: bool = True) -> Path:
+def hdr(folder: Path, name: str = "small_hdr10.mp4", *, transfer: str = "smpte2084", metadata: bool = True) -> Path:
     """Make a clip in BT.2020 of 10 bits."""
     path = folder / name
     parameters = "log-level=0"
@@ -82,7 +82,7 @@ def test_probe_says_it(corpus_folder):
 
 
 def test_hlg_comes_out_as_hlg(corpus_folder, tmp_path):
-    source = hdr(corpus_folder, "hlg.mp4", transfer="arib-std-b67", metadata=False)
+    source = hdr(corpus_folder, "small_hlg.mp4", transfer="arib-std-b67", metadata=False)
     report = vidsr.enhance(source, tmp_path / "out.mkv", overrides=OVERRIDES)
     video = probe(report.output).video
     assert (video.codec, video.bit_depth, video.colour.transfer, video.hdr) == ("hevc", 10, 18, None)

@@ -11,6 +11,7 @@ from av.packet import Packet
 from tests import corpus
 from tests.assembled import PART_FRAMES, assembled
 from vidsr.errors import NotAVideoError
+from vidsr.media.chapters import placed_chapters
 from vidsr.media.compare import compare_chapters
 from vidsr.media.copies import copied_metadata, is_chapter_track, is_timecode_track
 from vidsr.media.verify import verify
@@ -394,17 +395,29 @@ def test_a_truncated_output_is_noticed(made: Made, tmp_path: Path) -> None:
 class Chaptered:
     """What stands for a file of which only the chapters are asked for."""
 
-    start: int
+    starts: tuple[int, ...]
     tick: Fraction
 
     def chapters(self) -> list[dict[str, Any]]:
-        return [{"start": self.start, "time_base": self.tick, "metadata": {}}]
+        return [
+            {"start": start, "end": start + 5, "time_base": self.tick, "metadata": {}}
+            for start in self.starts
+        ]
 
 
 def test_a_chapter_may_lie_between_two_ticks_of_the_source() -> None:
     """A chapter is moved in its own ticks, of 100 ns in some files of mov; Matroska's has 1 ns."""
-    source = Chaptered(start=0, tick=Fraction(1, 10**7))
-    moved, late = (Chaptered(start=start, tick=Fraction(1, 10**9)) for start in (21_333_300, 21_333_500))
+    source = Chaptered(starts=(0,), tick=Fraction(1, 10**7))
+    moved, late = (Chaptered(starts=(start,), tick=Fraction(1, 10**9)) for start in (21_333_300, 21_333_500))
     offset = Fraction(1024, 48_000)
     assert list(compare_chapters(source, moved, offset=offset)) == []
     assert [each.kind for each in compare_chapters(source, late, offset=offset)] == ["chapter"]
+
+
+def test_chapters_go_in_the_order_of_their_starts_and_apart() -> None:
+    """Damaged files have them below zero, out of order, and two at once."""
+    source = Chaptered(starts=(400, 100, 100, -50), tick=Fraction(1, 100))
+    placed = placed_chapters(source, offset=Fraction(1, 10))
+    assert [(chapter["start"], chapter["end"]) for chapter in placed] == [
+        (0, 0), (110, 115), (111, 115), (410, 415),
+    ]  # fmt: skip

@@ -11,6 +11,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
 
+from vidsr.media.chapters import placed_chapters
 from vidsr.media.copies import (
     MP4_FAMILY,
     Placement,
@@ -172,14 +173,13 @@ def compare_chapters(
     source: InputContainer, output: InputContainer, *, offset: Fraction
 ) -> Iterator[Difference]:
     """Yield the differences of the chapters' starts and titles. mp4 keeps no ends."""
-    wanted, got = source.chapters(), output.chapters()
+    wanted, got = placed_chapters(source, offset=offset), output.chapters()
     if len(wanted) != len(got):
         yield Difference(kind="chapter", message=f"there are {len(got)} chapters, not {len(wanted)}")
         return
     for number, (before, after) in enumerate(zip(wanted, got, strict=True), start=1):
         source_tick, tick = cast(Fraction, before["time_base"]), cast(Fraction, after["time_base"])
-        start = max(Fraction(0), before["start"] * source_tick + offset)
-        # Chapters are moved in ticks of the source.
+        start = before["start"] * source_tick
         if abs(after["start"] * tick - start) > max(tick, source_tick):
             message = (
                 f"chapter {number} starts at {float(after['start'] * tick):.3f} s, not {float(start):.3f} s"

@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vidsr.errors import VerificationError
+from vidsr.media.chapters import placed_chapters
 from vidsr.media.clock import dts_ladder
 from vidsr.media.codecs import PNG, resolve_codec
 from vidsr.media.convert import add_converted, converted_packets
@@ -45,7 +46,7 @@ from vidsr.media.trial import MUXER_OPTIONS
 from vidsr.types import FrameTable, OutputPlan, Plan
 
 if TYPE_CHECKING:
-    from av.container.core import Chapter  # in PyAV's stubs only
+    pass  # in PyAV's stubs only
 
 MAX_TIMESCALE = 2**31 - 1
 
@@ -76,7 +77,7 @@ def assemble(*, plan: Plan, source: Path, segments: Sequence[Path], output: Path
         pictures = _pictures(plan, source)
         tracks = _add_streams(file, plan, original, segment=segments[0], pictures=pictures)
         file.metadata.update(file_tags(original))
-        file.set_chapters(_chapters(original, offset=plan.output.offset))
+        file.set_chapters(placed_chapters(original, offset=plan.output.offset))
         file.start_encoding()
         video = _video_packets(segments, tracks.video, _Timeline.of(plan, tracks.video, delay=delay))
         copies = _copied_packets(original, tracks.copies, plan)
@@ -269,16 +270,6 @@ def _state_shape(path: Path, output: OutputPlan, tracks: _Tracks) -> None:
     else:
         size = display_size(output.width, output.height, output.sample_aspect_ratio)
         shape_matroska(path, size=size)
-
-
-def _chapters(original: InputContainer, *, offset: Fraction) -> list["Chapter"]:
-    chapters = []
-    for chapter in original.chapters():
-        shift = ticks_of(offset, cast(Fraction, chapter["time_base"]))
-        # Muxers refuse what begins below zero, which damaged files have, or ends before it begins.
-        start = max(0, chapter["start"] + shift)
-        chapters.append({**chapter, "start": start, "end": max(start, chapter["end"] + shift)})
-    return cast(list["Chapter"], chapters)
 
 
 def _video_packets(
