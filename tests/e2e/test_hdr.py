@@ -41,7 +41,9 @@ WANTED = HdrMetadata(
 )
 
 
-def hdr(folder: Path, name: str = "small_hdr10.mp4", *, transfer: str = "smpte2084", metadata: bool = True) -> Path:
+def hdr(
+    folder: Path, name: str = "small_hdr10.mp4", *, transfer: str = "smpte2084", metadata: bool = True
+) -> Path:
     """Make a clip in BT.2020 of 10 bits."""
     path = folder / name
     parameters = "log-level=0"
