@@ -20,8 +20,11 @@ check: install
 	$(BIN)/codespell vidsr tests docs tools examples pipelines configs README.md CHANGELOG.md
 	$(BIN)/mypy
 
+# Processes that share the tests, each with one thread of its own.
+JOBS ?= 2
+
 test: install
-	$(BIN)/pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS)
 
 slow: install
 	$(BIN)/pytest -q -m slow

@@ -130,7 +130,7 @@ def dists_arrays(path: Path) -> Arrays:
 
 def niqe_arrays(path: Path) -> Arrays:
     """Return NIQE's mean and covariance."""
-    with np.load(path) as content:
+    with np.load(path, allow_pickle=False) as content:
         return {"mu": content["mu_pris_param"], "cov": content["cov_pris_param"]}
 
 

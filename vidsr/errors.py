@@ -23,6 +23,7 @@
     |- CheckpointError              5   weights do not fit the network
     |- PartError                    1   a part failed twice; the other parts are kept
     |- VerificationError            1   the output does not agree with the plan; nothing was published
+    |- DivergedError                1   a training step that would have ruined the weights; none was taken
     `- Stopped                130, 143  a signal ended the run; it can be resumed
 
 A caller that only wants to know whether to retry reads `error.exit_code`:
@@ -141,6 +142,10 @@ class PartError(VidsrError):
 
 class VerificationError(VidsrError):
     """The assembled file does not agree with the plan; the destination was left alone."""
+
+
+class DivergedError(VidsrError):
+    """A training step had a gradient that is not finite; the weights are as they were before it."""
 
 
 class Stopped(VidsrError):  # noqa: N818  # a run that was asked to stop did nothing wrong

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tests.photographs import make_pack, make_picture
-from vidsr.errors import CheckpointError, ConfigError, MissingWeightsError
+from vidsr.errors import CheckpointError, ConfigError, DivergedError, MissingWeightsError
 from vidsr.evaluate import image as evaluate
 from vidsr.models.compact import weights
 from vidsr.models.compact.estimate import EstimateNet
@@ -151,6 +151,13 @@ def test_weights_of_another_shape_are_no_start(pack: Path, tmp_path: Path) -> No
 def test_a_weight_for_lpips_without_lpips_is_refused(pack: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"perceptual_weight is 0\.1"):
         _train(dataclasses.replace(TINY, perceptual_weight=0.1), pack, tmp_path / "run")
+
+
+def test_a_step_that_would_ruin_the_weights_is_not_taken(pack: Path, tmp_path: Path) -> None:
+    settings = dataclasses.replace(TINY, learning_rate=1e36, warmup_steps=0, steps=3, checkpoint_every=3)
+    with pytest.raises(DivergedError, match=r"step [12]: the gradient is not finite"):
+        _train(settings, pack, tmp_path / "run")
+    assert not list((tmp_path / "run").glob("*.safetensors"))
 
 
 def test_a_batch_that_ranks_cannot_share_is_refused(pack: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tests.photographs import make_picture
 from tests.tiny_training import TINY, write_base, write_published
-from vidsr.errors import CheckpointError, ConfigError, InputError, MachineError, UsageError
+from vidsr.errors import CheckpointError, ConfigError, DivergedError, InputError, MachineError, UsageError
 from vidsr.models.xpsr import load_controlnet, load_unet
 from vidsr.train import checkpoint
 from vidsr.train.held_out import HeldOut
@@ -219,6 +219,12 @@ def test_a_finished_run_has_nothing_to_do(finished: XpsrTrainFiles) -> None:
     other = dataclasses.replace(SMALL, steps=1, micro_batch=4, gradient_checkpointing=True)
     assert train(finished, other) == finished.output / "checkpoint-1"
     assert len(log_of(finished)) == 1
+
+
+def test_a_step_that_would_ruin_the_weights_is_not_taken(files: XpsrTrainFiles) -> None:
+    with pytest.raises(DivergedError, match="step 1: the gradient is not finite"):
+        train(files, dataclasses.replace(SMALL, learning_rate=1e36, steps=2))
+    assert not list(files.output.rglob("*.safetensors"))
 
 
 def test_of_a_checkpoint_no_part_can_be_left_out(files: XpsrTrainFiles, finished: XpsrTrainFiles) -> None:

@@ -22,6 +22,7 @@ from vidsr.train.data import Batch, BatchStream, SampleMaker, load_pack
 from vidsr.train.degradation import DegradationSet
 from vidsr.train.denoiser_task import DenoiserTask
 from vidsr.train.estimate_task import EstimateTask
+from vidsr.train.gradients import refuse_diverged
 from vidsr.train.held_out import HeldOut
 from vidsr.train.ranks import average_gradients, run_ranks
 from vidsr.train.settings import TrainSettings
@@ -160,7 +161,8 @@ class TrainingRun:
         self._optimizer.zero_grad(set_to_none=True)
         losses.total.backward()  # type: ignore[no-untyped-call]
         average_gradients(list(self._named.values()))
-        nn.utils.clip_grad_norm_(list(self._named.values()), GRADIENT_LIMIT)
+        norm = nn.utils.clip_grad_norm_(list(self._named.values()), GRADIENT_LIMIT)
+        refuse_diverged(float(norm), step=self.step)
         self._optimizer.step()
         self.step += 1
         self._average()

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from vidsr.files import sha256_of
 from vidsr.models.xpsr.blocks import recompute_in_backward
 from vidsr.train import checkpoint
+from vidsr.train.gradients import refuse_diverged
 from vidsr.train.xpsr.average import Average
 from vidsr.train.xpsr.encode import Encoder
 from vidsr.train.xpsr.export import write_checkpoint
@@ -123,6 +124,7 @@ class XpsrRun:
                 accelerator.backward(losses.total)
                 if accelerator.sync_gradients:
                     norm = float(accelerator.clip_grad_norm_(self._trained.values(), GRADIENT_LIMIT))
+                    refuse_diverged(norm, step=self.step)
                 self._prepared.step()
                 self._prepared.zero_grad(set_to_none=True)
             sums += torch.stack([loss.detach().float() for loss in losses]) / passes
