@@ -28,34 +28,34 @@ SMALL = dataclasses.replace(TINY, resolution=64, degradation=None)
 
 
 @pytest.fixture
-def workplace(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     """A base and pairs."""
     write_base(tmp_path / "sd")
     write_published(tmp_path / "pairs", num_pictures=5, side=64)
     return tmp_path
 
 
-def arguments(workplace: Path, output: str, **changes: Any) -> list[object]:
+def arguments(folder: Path, output: str, **changes: Any) -> list[object]:
     tree = json.loads(json.dumps(dataclasses.asdict(dataclasses.replace(SMALL, **changes))))
-    config = workplace / f"{output}.yaml"
+    config = folder / f"{output}.yaml"
     config.write_text(yaml.safe_dump(tree | {"kind": "xpsr"}))
     held_out = ROOT / "configs" / "evaluate" / "heldout.yaml"
     return [
-        *("--config", config, "--data", workplace / "pairs", "--base", workplace / "sd"),
-        *("--output", workplace / output, "--held-out", held_out),
+        *("--config", config, "--data", folder / "pairs", "--base", folder / "sd"),
+        *("--output", folder / output, "--held-out", held_out),
     ]
 
 
 def test_weights_that_were_trained_are_added_and_restore_a_video(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = arguments(workplace, "run", steps=2, precision="bfloat16", gradient_checkpointing=True)
-    done = run_vidsr("train", *options, cwd=workplace)
+    options = arguments(folder, "run", steps=2, precision="bfloat16", gradient_checkpointing=True)
+    done = run_vidsr("train", *options, cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(workplace / "run" / "checkpoint-2")
-    monkeypatch.setenv("VIDSR_MODELS", str(workplace / "models"))
-    install.add("xpsr", workplace / "run", base=str(workplace / "sd"))
-    clip = workplace / "in.mkv"
+    assert done.stdout.strip() == str(folder / "run" / "checkpoint-2")
+    monkeypatch.setenv("VIDSR_MODELS", str(folder / "models"))
+    install.add("xpsr", folder / "run", base=str(folder / "sd"))
+    clip = folder / "in.mkv"
     with av.open(clip, "w") as file:
         stream = file.add_stream("ffv1", rate=25)
         stream.width, stream.height, stream.pix_fmt = 16, 16, "yuv444p"
@@ -69,43 +69,43 @@ def test_weights_that_were_trained_are_added_and_restore_a_video(
         "restore.dtype": "float32",
         "encode.codec": "ffv1",
     }
-    vidsr.enhance(clip, workplace / "out.mkv", overrides=settings)
-    with av.open(workplace / "out.mkv") as file:
+    vidsr.enhance(clip, folder / "out.mkv", overrides=settings)
+    with av.open(folder / "out.mkv") as file:
         assert [(frame.width, frame.height) for frame in file.decode(video=0)] == [(64, 64)]
 
 
 @pytest.mark.slow
-def test_a_run_that_was_killed_ends_with_the_same_weights(workplace: Path) -> None:
-    whole = run_vidsr("train", *arguments(workplace, "whole", steps=8), cwd=workplace)
+def test_a_run_that_was_killed_ends_with_the_same_weights(folder: Path) -> None:
+    whole = run_vidsr("train", *arguments(folder, "whole", steps=8), cwd=folder)
     assert whole.returncode == 0, whole.stderr
-    options = arguments(workplace, "killed", steps=8)
+    options = arguments(folder, "killed", steps=8)
     command = [sys.executable, "-m", "vidsr", "train", *map(str, options)]
     environment = os.environ | {"PYTHONPATH": str(ROOT) + os.pathsep + os.environ.get("PYTHONPATH", "")}
-    process = subprocess.Popen(command, cwd=workplace, env=environment, stderr=subprocess.DEVNULL)
-    state = workplace / "killed" / "state.safetensors"
+    process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+    state = folder / "killed" / "state.safetensors"
     while not state.is_file() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    again = run_vidsr("train", *options, cwd=workplace)
+    again = run_vidsr("train", *options, cwd=folder)
     assert again.returncode == 0, again.stderr
-    found, wanted = (load_file(workplace / run / "state.safetensors") for run in ("killed", "whole"))
+    found, wanted = (load_file(folder / run / "state.safetensors") for run in ("killed", "whole"))
     assert [name for name in wanted if not torch.equal(found[name], wanted[name])] == []
 
 
 @pytest.mark.slow
-def test_two_processes_share_a_batch_and_end_where_one_ends(workplace: Path) -> None:
+def test_two_processes_share_a_batch_and_end_where_one_ends(folder: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT) + os.pathsep + os.environ.get("PYTHONPATH", "")}
     # What `accelerate launch` does for GPUs; for CPUs it wants MPI.
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
     for number, name in ((1, "alone"), (2, "shared")):
-        module = [str(number), "-m", "vidsr.train", *map(str, arguments(workplace, name, steps=2))]
+        module = [str(number), "-m", "vidsr.train", *map(str, arguments(folder, name, steps=2))]
         done = subprocess.run(
-            [*launch, *module], cwd=workplace, env=environment, capture_output=True, text=True, check=False
+            [*launch, *module], cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr[-3000:]
     alone, shared = (
-        [json.loads(line) for line in (workplace / name / "log.jsonl").read_text().splitlines()]
+        [json.loads(line) for line in (folder / name / "log.jsonl").read_text().splitlines()]
         for name in ("alone", "shared")
     )
     assert len(alone) == len(shared) == 2
