@@ -57,5 +57,5 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where tests/corpus.py puts the inputs it makes, once a session."""
+    """Where tests/corpus puts the inputs it makes, once a session."""
     return tmp_path_factory.mktemp("corpus")

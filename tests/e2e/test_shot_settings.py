@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 import vidsr
 from tests import tiny_xpsr
 from tests.e2e.test_bad_input import run_vidsr
-from tests.golden.checkpoint import write_checkpoint
 from vidsr import build, config, events
 from vidsr.errors import ConfigError
 from vidsr.job.job import Job, Report
@@ -39,22 +38,6 @@ XPSR: dict[str, object] = SETTINGS | {
     "restore.xpsr.process_size": 64,
 }
 Asked = dict[int, dict[str, float | str]]
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Installed weights of XPSR."""
-    folder = tmp_path_factory.mktemp("store")
-    checkpoint = write_checkpoint(folder / "published")
-    models = {"VIDSR_MODELS": str(folder / "models")}
-    done = run_vidsr("models", "add", "xpsr", "--from", checkpoint, cwd=folder, more=models)
-    assert done.returncode == 0, done.stderr
-    return folder / "models"
-
-
-@pytest.fixture
-def installed(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VIDSR_MODELS", str(store))
 
 
 @pytest.fixture

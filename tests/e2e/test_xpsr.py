@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 import vidsr
 from tests.e2e.test_bad_input import run_vidsr
-from tests.golden.checkpoint import write_checkpoint
 from vidsr import build, config
 from vidsr.errors import ConfigError
 
@@ -24,22 +23,6 @@ SMALL = {
     "encode.codec": "ffv1",
     "plan.part_frames": 3,
 }
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Installed weights."""
-    folder = tmp_path_factory.mktemp("store")
-    checkpoint = write_checkpoint(folder / "published")
-    models = {"VIDSR_MODELS": str(folder / "models")}
-    done = run_vidsr("models", "add", "xpsr", "--from", checkpoint, cwd=folder, more=models)
-    assert done.returncode == 0, done.stderr
-    return folder / "models"
-
-
-@pytest.fixture
-def installed(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VIDSR_MODELS", str(store))
 
 
 @pytest.fixture
