@@ -221,7 +221,7 @@ def test_the_perceptual_loss_sees_every_phase_of_the_block_lattice() -> None:
     image = torch.stack([rows, columns, rows]).expand(2, 3, 24, 32)
     phases = set()
     for seed in range(600):
-        mine, wanted = at_random_phase(image, image + 100, Draw(seed))
+        mine, wanted = at_random_phase((image, image + 100), Draw(seed))
         assert mine.shape == (2, 3, 16, 24)
         torch.testing.assert_close(wanted - mine, torch.full_like(mine, 100))
         phases.add((int(mine[0, 0, 0, 0]), int(mine[0, 1, 0, 0])))
@@ -299,11 +299,18 @@ DENOISER = dataclasses.replace(
         negative_probability=0.1,
         residual_weight=0.05,
         temporal_weight=0.1,
+        adversarial_weight=0.0,
         motion=MotionPolicy(max_shift=1.0, max_turn=1.0, max_zoom=0.02, flow_error=0.1),
         best_steps=2,
         best_strength=0.6,
     ),
 )
+
+
+def with_policy(settings: TrainSettings, **changes: float) -> TrainSettings:
+    """Return settings with another policy of diffusion."""
+    assert settings.diffusion is not None
+    return dataclasses.replace(settings, diffusion=dataclasses.replace(settings.diffusion, **changes))
 
 
 @pytest.fixture
@@ -355,14 +362,39 @@ def test_sigma_is_the_spread_of_what_the_estimate_leaves_out(
     assert float(sigma.std()) > 0
 
 
+@pytest.mark.parametrize("adversarial_weight", [0.0, 0.1])
 def test_a_resumed_denoiser_ends_with_the_same_weights_to_the_bit(
+    wide_pack: Path, tmp_path: Path, estimate: Path, adversarial_weight: float
+) -> None:
+    settings = with_policy(DENOISER, adversarial_weight=adversarial_weight)
+    whole = load_file(_train_denoiser(settings, wide_pack, tmp_path / "whole", estimate))
+    half = dataclasses.replace(settings, steps=2)
+    _train_denoiser(half, wide_pack, tmp_path / "parts", estimate)
+    resumed = load_file(_train_denoiser(settings, wide_pack, tmp_path / "parts", estimate))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_the_adversary_is_trained_and_moves_the_denoiser(
     wide_pack: Path, tmp_path: Path, estimate: Path
 ) -> None:
-    whole = load_file(_train_denoiser(DENOISER, wide_pack, tmp_path / "whole", estimate))
-    half = dataclasses.replace(DENOISER, steps=2)
-    _train_denoiser(half, wide_pack, tmp_path / "parts", estimate)
-    resumed = load_file(_train_denoiser(DENOISER, wide_pack, tmp_path / "parts", estimate))
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    plain = load_file(_train_denoiser(DENOISER, wide_pack, tmp_path / "plain", estimate))
+    settings = with_policy(DENOISER, adversarial_weight=1.0)
+    moved = load_file(_train_denoiser(settings, wide_pack, tmp_path / "moved", estimate))
+    assert plain.keys() == moved.keys()  # the adversary is not shipped
+    assert not torch.equal(plain["denoiser.head.weight"], moved["denoiser.head.weight"])
+    first, last = (load_file(tmp_path / run / "checkpoint.safetensors") for run in ("plain", "moved"))
+    assert not any(name.startswith("heads/") for name in first)
+    assert any(name.startswith("heads/") for name in last)
+
+
+def test_a_denoiser_can_go_on_as_a_smaller_one(wide_pack: Path, tmp_path: Path, estimate: Path) -> None:
+    first = _train_denoiser(DENOISER, wide_pack, tmp_path / "first", estimate)
+    smaller = dataclasses.replace(DENOISER.network, stem_side=1)
+    settings = dataclasses.replace(DENOISER, network=smaller)
+    model, _ = weights.load(_train_denoiser(settings, wide_pack, tmp_path / "second", first))
+    assert model.denoiser is not None
+    assert model.denoiser.shape == smaller
+    assert model.denoiser.unet.stem.weight.shape[2:] == (1, 1)
 
 
 def test_training_the_denoiser_brings_the_sample_nearer_to_the_picture(
@@ -393,12 +425,14 @@ def test_the_denoiser_needs_an_estimate_and_lpips(
         )
 
 
-@pytest.mark.parametrize("name", ["xpsr-s", "xpsr-s-grown", "xpsr-s-lpips", "xpsr-s-denoiser"])
+@pytest.mark.parametrize(
+    "name", ["xpsr-s", "xpsr-s-grown", "xpsr-s-lpips", "xpsr-s-denoiser", "xpsr-s-texture"]
+)
 def test_the_shipped_configurations_can_be_read(name: str) -> None:
     settings = read_settings(CONFIGS / f"{name}.yaml")
     assert sum(settings.mix.values()) == pytest.approx(1)
     assert len(_sets(settings)) == len(settings.mix) >= 3
-    assert (settings.diffusion is not None) == (name == "xpsr-s-denoiser")
+    assert (settings.diffusion is not None) == (name in {"xpsr-s-denoiser", "xpsr-s-texture"})
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from vidsr.errors import ConfigError
 from vidsr.media.shown import from_shown, to_shown
 from vidsr.models.compact import text, weights
 from vidsr.models.compact.denoiser import Condition, DenoiserNet
-from vidsr.models.compact.estimate import SCALE, pad
+from vidsr.models.compact.estimate import SCALE, SIDE, pad
 from vidsr.models.compact.precision import cast_parameters
 from vidsr.models.compact.transform import BLOCK
 from vidsr.models.compact.unet import Priors
@@ -185,9 +185,9 @@ class CompactRestorer:
             residual = self._diffuse(
                 self._denoiser, lr, image, start, priors, negative, guidance_scale=settings.guidance_scale
             )
-            drawn = self._denoiser.picture(residual, image)
-            image = self._denoiser.picture(residual, image, strength=settings.strength)
-            image = self._fused(image, start.previous)
+            added = self._denoiser.added(residual, image)
+            drawn = image + added
+            image = self._fused(image + settings.strength * added, start.previous)
             after = DiffusionCarry(
                 seen=seen,
                 sample=_to_numpy(drawn),
@@ -204,10 +204,8 @@ class CompactRestorer:
         if previous is None or not self._settings.fusion:
             return image
         before = torch.from_numpy(previous.result)[None].to(image.device)
-        trusted = torch.from_numpy(previous.trusted.astype(np.float32))[None, None].to(image.device)
-        margin = FADE // 2
-        faded = trusted * F.avg_pool2d(F.pad(trusted, (margin,) * 4, mode="replicate"), FADE, stride=1)
-        return image + self._settings.fusion * faded * (before - image)
+        share = torch.from_numpy(self._settings.fusion * previous.fading(FADE)).to(image.device)
+        return image + share * (before - image)
 
     def _timesteps(self, start: Start) -> tuple[int, ...]:
         return (TIMESTEPS if start.previous is None else WARM_TIMESTEPS)[self._settings.steps]
@@ -228,8 +226,8 @@ class CompactRestorer:
         noise = denoiser.transform.spectrum(pad(torch.from_numpy(start.noise)[None].to(device), SCALE))
         trust, previous = torch.zeros_like(noise[:, :1]), torch.zeros_like(noise)
         if start.previous is not None:
-            trusted = torch.from_numpy(start.previous.trusted.astype(np.float32))[None, None].to(device)
-            trust = F.avg_pool2d(pad(trusted, SCALE), BLOCK)
+            share = start.previous.share(BLOCK, side=SCALE * SIDE)
+            trust = torch.from_numpy(share)[None, None].to(device)
             before = torch.from_numpy(start.previous.sample)[None].to(device)
             previous = trust * denoiser.residual(before, estimate)
         condition = Condition(lr, estimate, previous, trust)

@@ -1,5 +1,6 @@
 """Training the denoiser on the residual of a frozen estimate, beside the previous frame's own result."""
 
+from collections.abc import Mapping
 from typing import NamedTuple, cast
 
 import torch
@@ -7,18 +8,20 @@ from torch import Tensor, nn
 
 from vidsr.degradation_words import NEGATIVE_HIGH_LEVEL
 from vidsr.diffusion.schedule import TIMESTEPS, WARM_TIMESTEPS
-from vidsr.errors import CheckpointError, ConfigError
+from vidsr.errors import ConfigError
 from vidsr.models.compact.denoiser import Condition, DenoiserNet
 from vidsr.models.compact.estimate import EstimateNet, enlarge
 from vidsr.models.compact.transform import BLOCK
 from vidsr.models.compact.unet import Priors
 from vidsr.models.compact.weights import CompactModel, WeightsInfo
 from vidsr.models.device import has_fast_bfloat16
+from vidsr.train.adversary import Adversary, fooling_loss, telling_loss
 from vidsr.train.data import Batch, PreviousBatch, SampleMaker, psnr
 from vidsr.train.draw import Draw
 from vidsr.train.estimate_task import means, validation_batches
 from vidsr.train.losses import at_random_phase, charbonnier, lattice
 from vidsr.train.motion import warp
+from vidsr.train.prune import pruned
 from vidsr.train.settings import DiffusionPolicy, TrainSettings
 from vidsr.train.task import Losses, Perceptual, read_priors
 
@@ -60,13 +63,11 @@ class DenoiserTask:
             msg = "training the denoiser needs --start-from WEIGHTS with an estimate, and --lpips"
             raise ConfigError(msg)
         self._estimate = start.estimate.requires_grad_(False).eval().to(device)
-        self.network = start.denoiser or _first_denoiser(start.estimate)
-        if self.network.shape != settings.network:
-            msg = f"makes a denoiser of {self.network.shape}, the settings want {settings.network}"
-            raise CheckpointError(msg)
-        self.helpers = nn.ModuleList()
+        self.network = pruned(start.denoiser or _first_denoiser(start.estimate), settings.network)
         self._settings = settings
         self._policy: DiffusionPolicy = settings.diffusion
+        self._adversary = Adversary() if self._policy.adversarial_weight else None
+        self.helpers = nn.ModuleList([] if self._adversary is None else [self._adversary])
         self._perceptual = perceptual
         self._device = device
 
@@ -103,31 +104,39 @@ class DenoiserTask:
         condition = Condition(lr, estimate, previous.residual, previous.trust)
         with self._autocast():
             predicted = network(noisy, timestep, condition, priors)
-        image = network.picture(predicted, estimate)
-        return self._weighed(image, batch.target, previous, (predicted - clean).square().mean(), draw)
-
-    def _weighed(
-        self, image: Tensor, target: Tensor, previous: Previous, residual: Tensor, draw: Draw
-    ) -> Losses:
-        with self._autocast():
-            perceptual = self._perceptual(*at_random_phase(image, target, draw)).float().mean()
-        settings, policy = self._settings, self._policy
-        change = ((image - previous.image).abs() * previous.inside).mean()
+        image = estimate + network.added(predicted, estimate)
         parts = {
-            "residual": residual,
-            "charbonnier": charbonnier(image, target, epsilon=settings.charbonnier_epsilon),
-            "perceptual": perceptual,
-            "lattice": lattice(image, target),
-            "temporal": change,
+            "residual": (predicted - clean).square().mean(),
+            "charbonnier": charbonnier(image, batch.target, epsilon=self._settings.charbonnier_epsilon),
+            "lattice": lattice(image, batch.target),
+            "temporal": ((image - previous.image).abs() * previous.inside).mean(),
+            **self._seen(image, batch.target, estimate, draw),
         }
+        return Losses(self._weighed(parts), parts)
+
+    def _seen(self, image: Tensor, target: Tensor, estimate: Tensor, draw: Draw) -> dict[str, Tensor]:
+        """Return what networks see of the result, each at a random phase of the block grid."""
+        shown, wanted, before = at_random_phase((image, target, estimate), draw)
+        with self._autocast():
+            parts = {"perceptual": self._perceptual(shown, wanted).float().mean()}
+            if self._adversary is not None:
+                parts["fooling"] = fooling_loss(self._adversary, shown, before)
+                parts["telling"] = telling_loss(self._adversary, shown, wanted, before)
+        return parts
+
+    def _weighed(self, parts: Mapping[str, Tensor]) -> Tensor:
+        policy = self._policy
         total = (
-            policy.residual_weight * residual
+            policy.residual_weight * parts["residual"]
             + PIXEL_WEIGHT * parts["charbonnier"]
-            + settings.perceptual_weight * perceptual
+            + self._settings.perceptual_weight * parts["perceptual"]
             + parts["lattice"]
-            + policy.temporal_weight * change
+            + policy.temporal_weight * parts["temporal"]
         )
-        return Losses(total, parts)
+        if self._adversary is None:
+            return total
+        # What the adversary learns from reaches nothing else: its weight is of no account.
+        return total + policy.adversarial_weight * parts["fooling"] + parts["telling"]
 
     def _timesteps(self, has_previous: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
         """Draw the timestep of each sample, and whether it starts from the previous result."""
@@ -203,7 +212,7 @@ def one_step(network: DenoiserNet, lr: Tensor, estimate: Tensor, priors: Priors,
     timestep = torch.full((len(lr),), TIMESTEPS[1][0], device=lr.device)
     condition = Condition(lr, estimate, nothing, nothing[:, :1])
     predicted = network(network.schedule.noised(nothing, noise, timestep), timestep, condition, priors)
-    return network.picture(predicted, estimate)
+    return estimate + network.added(predicted, estimate)
 
 
 def _first_denoiser(estimate: EstimateNet) -> DenoiserNet:

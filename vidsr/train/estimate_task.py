@@ -66,7 +66,7 @@ class EstimateTask:
             total = total + self._settings.psnr_weight * parts["negative_psnr"]
         if self._perceptual is not None:
             with torch.autocast(self._device, torch.bfloat16, enabled=has_fast_bfloat16(self._device)):
-                pair = at_random_phase(estimate.image, batch.target, Draw(self._settings.seed, step))
+                pair = at_random_phase((estimate.image, batch.target), Draw(self._settings.seed, step))
                 parts["perceptual"] = self._perceptual(*pair).float().mean()
             parts["lattice"] = lattice(estimate.image, batch.target)
             total = total + self._settings.perceptual_weight * parts["perceptual"] + parts["lattice"]

@@ -161,8 +161,10 @@ class TrainingRun:
         self._optimizer.zero_grad(set_to_none=True)
         losses.total.backward()  # type: ignore[no-untyped-call]
         average_gradients(list(self._named.values()))
-        norm = nn.utils.clip_grad_norm_(list(self._named.values()), GRADIENT_LIMIT)
-        refuse_diverged(float(norm), step=self.step)
+        # Each by itself: a large gradient of one must not shorten the step of the other.
+        for module in (self.task.network, self.task.helpers):
+            norm = nn.utils.clip_grad_norm_(list(module.parameters()), GRADIENT_LIMIT)
+            refuse_diverged(float(norm), step=self.step)
         self._optimizer.step()
         self.step += 1
         self._average()

@@ -1,5 +1,7 @@
 """The distances that training minimises, beside LPIPS (vidsr/models/lpips.py)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -32,17 +34,17 @@ def negative_psnr(image: Tensor, target: Tensor) -> Tensor:
     return 10 * torch.log10(error + 10 ** (-PSNR_CEILING / 10)).mean()
 
 
-def at_random_phase(image: Tensor, target: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
-    """Cut up to a block off the top and left of both pictures, [B, 3, H, W] to [B, 3, H - 8, W - 8].
+def at_random_phase(pictures: Sequence[Tensor], draw: Draw) -> list[Tensor]:
+    """Cut the same, up to a block, off the top and left of pictures, [B, 3, H, W] to [B, 3, H - 8, W - 8].
 
     LPIPS samples every fourth pixel, and the network writes blocks of eight. Were the two always in step, the
     network would learn a lattice that pleases LPIPS at that one phase: after 200 steps it scored 0.02 better
     there than elsewhere, and its pattern of eight pixels was 14 times as strong as without LPIPS.
     """
     top, left = draw.integer(BLOCK), draw.integer(BLOCK)
-    height, width = image.shape[2] - BLOCK, image.shape[3] - BLOCK
+    height, width = pictures[0].shape[2] - BLOCK, pictures[0].shape[3] - BLOCK
     window = (..., slice(top, top + height), slice(left, left + width))
-    return image[window], target[window]
+    return [picture[window] for picture in pictures]
 
 
 def lattice(image: Tensor, target: Tensor) -> Tensor:

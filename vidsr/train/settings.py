@@ -59,6 +59,8 @@ class DiffusionPolicy:
     """Of the squared distance of the predicted residual, in units of its variance."""
     temporal_weight: float
     """Of the distance from the previous result where that is to be trusted."""
+    adversarial_weight: float
+    """Of what the adversary of `vidsr.train.adversary` says; 0 trains without one."""
     motion: MotionPolicy
     best_steps: int
     best_strength: float

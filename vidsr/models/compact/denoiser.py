@@ -66,10 +66,10 @@ class DenoiserNet(nn.Module):
         left: Tensor = self.transform(pad(image - estimate, SCALE).float())
         return left / self.sigma
 
-    def picture(self, residual: Tensor, estimate: Tensor, *, strength: float = 1.0) -> Tensor:
-        """Add `strength` of a residual to the estimate: [B, 3, 4h, 4w]."""
+    def added(self, residual: Tensor, estimate: Tensor) -> Tensor:
+        """Return what a residual adds to the estimate, [B, 3, 4h, 4w]: the inverse of `residual`."""
         added = self.transform.inverse(residual.float() * self.sigma)
-        return estimate + strength * added[:, :, : estimate.shape[2], : estimate.shape[3]]
+        return added[:, :, : estimate.shape[2], : estimate.shape[3]]
 
     def forward(self, noisy: Tensor, timestep: Tensor, condition: Condition, priors: Priors) -> Tensor:
         """Predict r0.

@@ -17,6 +17,8 @@ from vidsr.models.compact.unet import MULTIPLE, Priors, UNet, UNetShape, zero_he
 SCALE = 4
 SHUFFLE = 2
 """The grid is this much coarser than the low-resolution picture."""
+SIDE = SHUFFLE * MULTIPLE
+"""Sides of the low-resolution picture are brought to multiples of this."""
 
 
 class Estimate(NamedTuple):
@@ -62,7 +64,7 @@ class EstimateNet(nn.Module):
 
 def pad(picture: Tensor, scale: int = 1) -> Tensor:
     """Repeat the right and lower edge of [B, C, scale * h, scale * w] until h and w suit the U-Net."""
-    side = SHUFFLE * MULTIPLE * scale
+    side = SIDE * scale
     return F.pad(picture, (0, -picture.shape[3] % side, 0, -picture.shape[2] % side), mode="replicate")
 
 

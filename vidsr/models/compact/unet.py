@@ -30,6 +30,9 @@ class UNetShape:
     """Residual blocks at each level on the way down, and again on the way up but for the lowest."""
     num_sfa: int = 2
     num_heads: int = 6
+    stem_side: int = 3
+    """Of the first convolution's kernel, odd. Where many channels come in, 1 saves most of its work: the
+    blocks that follow see the neighbours."""
 
 
 class Priors(NamedTuple):
@@ -82,7 +85,7 @@ class UNet(nn.Module):
     def __init__(self, shape: UNetShape, *, in_channels: int) -> None:
         super().__init__()
         first, second, third = shape.widths
-        self.stem = nn.Conv2d(in_channels, first, 3, padding=1)
+        self.stem = nn.Conv2d(in_channels, first, shape.stem_side, padding=shape.stem_side // 2)
         self.down1 = _pairs(first, shape.pairs[0])
         self.shrink1 = nn.Conv2d(first, second, 3, stride=2, padding=1)
         self.down2 = _pairs(second, shape.pairs[1])
