@@ -136,7 +136,7 @@ def methods(path: Path, *, peers: Path | None) -> dict[str, Method]:
     if info.steps:
         default = replace(plain, steps=info.steps, strength=info.strength)
         variants["xpsr-s default"] = default
-        for steps in (1, 2, 4):
+        for steps in sorted({1, 2, 4, info.steps}):
             variants[f"xpsr-s {steps} steps at strength 1"] = replace(default, steps=steps, strength=1.0)
     for name, settings in variants.items():
         found[name] = functools.partial(measured, CompactRestorer(model, settings))
