@@ -14,7 +14,7 @@ import hashlib
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from tests.bench.end_to_end import machine
 from tests.bench.peers import open_peer
 from tests.bench.threads import one_thread
 from vidsr.degradation_words import describe
+from vidsr.errors import InputError
 from vidsr.evaluate.metric import PictureMetric
 from vidsr.evaluate.suite import open_metrics
 from vidsr.evaluate.table import Row, interval, to_markdown
@@ -36,7 +37,7 @@ from vidsr.models.compact.estimate import SCALE
 from vidsr.models.device import best_dtype
 from vidsr.restore.compact import CompactRestorer, CompactSettings, shipped_weights
 from vidsr.restore.picture import measure
-from vidsr.train.degradation import degrade
+from vidsr.train.degradation import DegradationSet, degrade
 from vidsr.train.draw import Draw
 from vidsr.train.settings import read_degradation
 from vidsr.types import Prior
@@ -83,22 +84,15 @@ def main() -> None:
     figures = Figures(options.output / "figures.json", metrics_of(options.metrics))
     samples: dict[str, dict[str, list[float]]] = {name: {} for name in found}
     seconds: dict[str, list[float]] = {name: [] for name in found}
-    files = sorted(options.clean.glob("*.png"))
-    for number in range(0, len(files), options.every):
-        clean = np.array(Image.open(files[number]).convert("RGB"))
-        tensor = torch.from_numpy(clean).permute(2, 0, 1).float() / 255
-        with one_thread():
-            one = degrade(tensor, Draw(options.seed, number), settings)
-        lr = (255 * one.lr).round().byte().permute(1, 2, 0).contiguous().numpy()
-        degraded = Degraded(lr=lr, truth=describe(one.truth))
+    for file, clean, degraded in pictures(options.clean, settings, seed=options.seed, every=options.every):
         for name, method in found.items():
             started = time.perf_counter()
             made = method(degraded)
             seconds[name].append(time.perf_counter() - started)
-            save(made, options.output / name / files[number].name)
+            save(made, options.output / name / file)
             for metric, value in figures.of(made, clean).items():
                 samples[name].setdefault(metric, []).append(value)
-        save(clean, options.output / "reference" / files[number].name)
+        save(clean, options.output / "reference" / file)
         figures.write()
     rows: dict[str, Row] = {
         name: {metric: interval(values) for metric, values in by_metric.items()}
@@ -106,6 +100,31 @@ def main() -> None:
     }
     print(to_markdown(rows))
     print(costs(found, seconds, degraded))
+
+
+def pictures(
+    folder: Path, settings: DegradationSet, *, seed: int, every: int = 1
+) -> Iterator[tuple[str, Pixels, Degraded]]:
+    """Yield every n-th PNG of `folder`: its file name, the clean picture and the degraded one.
+
+    Raises:
+        InputError: there is none.
+    """
+    files = sorted(folder.glob("*.png"))
+    if not files:
+        msg = f"{folder}: holds no PNG pictures; make it with tools/collect_heldout.py"
+        raise InputError(msg)
+    for number in range(0, len(files), every):
+        clean = np.array(Image.open(files[number]).convert("RGB"))
+        yield files[number].name, clean, degraded_picture(clean, settings, Draw(seed, number))
+
+
+def degraded_picture(clean: Pixels, settings: DegradationSet, draw: Draw) -> Degraded:
+    """Reduce a picture to a quarter and degrade it."""
+    with one_thread():
+        one = degrade(torch.from_numpy(clean).permute(2, 0, 1).float() / 255, draw, settings)
+    lr = (255 * one.lr).round().byte().permute(1, 2, 0).contiguous().numpy()
+    return Degraded(lr=lr, truth=describe(one.truth))
 
 
 def methods(path: Path, *, peers: Path | None) -> dict[str, Method]:
@@ -117,7 +136,7 @@ def methods(path: Path, *, peers: Path | None) -> dict[str, Method]:
     if info.steps:
         default = replace(plain, steps=info.steps, strength=info.strength)
         variants["xpsr-s default"] = default
-        for steps in (1, 2, 4):
+        for steps in sorted({1, 2, 4, info.steps}):
             variants[f"xpsr-s {steps} steps at strength 1"] = replace(default, steps=steps, strength=1.0)
     for name, settings in variants.items():
         found[name] = functools.partial(measured, CompactRestorer(model, settings))

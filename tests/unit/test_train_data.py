@@ -17,7 +17,14 @@ from tests.photographs import make_pack, make_picture
 from vidsr.degradation_words import Degradation, describe
 from vidsr.errors import ConfigError, InputError
 from vidsr.models.compact.estimate import enlarge
-from vidsr.train.data import Photograph, SampleMaker, Tile, caption_and_target, load_pack
+from vidsr.train.data import (
+    Photograph,
+    SampleMaker,
+    Tile,
+    caption_and_target,
+    load_pack,
+    without_captions,
+)
 from vidsr.train.degradation import Degraded
 from vidsr.train.draw import Draw
 from vidsr.train.held_out import HeldOut, difference_hash, read_held_out
@@ -325,3 +332,14 @@ def test_dropped_phrases_leave_the_target_clean() -> None:
     samples = [caption_and_target(clean, degraded, policy, Draw(seed)) for seed in range(20)]
     assert len({sample.low_level for sample in samples}) > 3
     assert all(torch.equal(sample.target, clean) for sample in samples)
+
+
+@pytest.mark.parametrize(("share", "words"), [(0.3, True), (1.0, False)])
+def test_validation_tells_the_truth_to_those_who_know_words(share: float, words: bool) -> None:
+    policy = CaptionPolicy(
+        empty_probability=share, drop_probability=0.9, keep_probability=0.9, misjudge_probability=0.9
+    )
+    clean, degraded = _degraded()
+    sample = caption_and_target(clean, degraded, without_captions(policy), Draw(1))
+    assert sample.low_level == (describe(degraded.truth) if words else "")
+    assert torch.equal(sample.target, clean)

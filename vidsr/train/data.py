@@ -343,10 +343,13 @@ def psnr(image: Tensor, target: Tensor) -> float:
 
 
 def without_captions(policy: CaptionPolicy) -> CaptionPolicy:
-    """Return the policy of validation: the whole truth, and everything restored."""
+    """Return the policy of validation: the whole truth, and everything restored.
+
+    A network that is never told a word in training is told none here either.
+    """
     return replace(
         policy,
-        empty_probability=0.0,
+        empty_probability=float(policy.empty_probability == 1),
         drop_probability=0.0,
         keep_probability=0.0,
         misjudge_probability=0.0,

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 GRADIENT_LIMIT = 1.0
 LOG_EVERY = 20
 WEIGHTS_NAME = "xpsr-s.safetensors"
+CHECKPOINT_NAME = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +152,7 @@ class TrainingRun:
 
     @property
     def _checkpoint_path(self) -> Path:
-        return self.files.output / "checkpoint.safetensors"
+        return self.files.output / CHECKPOINT_NAME
 
     def train_on(self, batch: Batch) -> dict[str, float]:
         """Take one step on `batch`; return the parts of its loss."""

@@ -1,0 +1,190 @@
+"""What each part of the embedded model's training is worth: one run with all of them, and one without each.
+
+    python -m tests.bench.ablation_compact --output DIR --data PACK --train all sfa dfc prompts [--steps N]
+    python -m tests.bench.ablation_compact --output DIR --clean HELDOUT [--metrics METRICS]
+
+The first call trains small estimates from scratch (configs/train/xpsr-s-ablation.yaml), one after the other.
+All see the same samples in the same order. Each run is one process with one thread, so two calls with two
+names each share two cores; one that was stopped goes on when it is called again. The second call degrades
+HELDOUT (tools/collect_heldout.py) as tests/bench/quality.py does, and makes the table of the runs that are in
+DIR and as long as the complete one. Both may be one call.
+
+sfa: no Semantic-Fusion Attention; words still reach the residual blocks by FiLM. dfc: the degradation-free
+constraint weighs nothing. prompts: no low-level prior, neither in training nor when measured.
+"""
+
+import argparse
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Literal
+
+from tests.bench.end_to_end import machine
+from tests.bench.quality import (
+    DEGRADATIONS,
+    Figures,
+    Method,
+    measured,
+    metrics_of,
+    pictures,
+    with_truth,
+    without_prior,
+)
+from tests.bench.threads import one_thread
+from vidsr.errors import InputError
+from vidsr.evaluate.table import Row, interval, to_markdown
+from vidsr.models.compact.estimate import SCALE
+from vidsr.models.device import best_dtype
+from vidsr.restore.compact import CompactRestorer, CompactSettings
+from vidsr.train import checkpoint
+from vidsr.train.held_out import read_held_out
+from vidsr.train.loop import CHECKPOINT_NAME, WEIGHTS_NAME, TrainFiles, digest, train
+from vidsr.train.settings import TrainSettings, read_degradation, read_settings
+from vidsr.train.xpsr.names import ABLATIONS, Ablation
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+Run = Ablation | Literal["all"]
+RUNS: tuple[Run, ...] = ("all", *ABLATIONS)
+COMPLETE = "all parts"
+LABELS: dict[Run, str] = {
+    "all": COMPLETE,
+    "sfa": "without Semantic-Fusion Attention",
+    "dfc": "without the degradation-free constraint",
+    "prompts": "without the low-level prior",
+}
+Samples = Mapping[str, Mapping[str, Sequence[float]]]
+"""A method's figures by metric, picture by picture."""
+
+
+def main() -> None:
+    """Train what is asked for, then measure where pictures are given."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--config", type=Path, default=CONFIGS / "train" / "xpsr-s-ablation.yaml")
+    parser.add_argument("--train", nargs="+", default=[], choices=RUNS, metavar="RUN", help=", ".join(RUNS))
+    parser.add_argument("--data", type=Path, help="pack of tools/collect_photographs.py, to train on")
+    parser.add_argument("--steps", type=int, help="of each run, in place of the config's")
+    parser.add_argument("--clean", type=Path, help="folder of PNG pictures, to measure on")
+    parser.add_argument("--metrics", type=Path, help="folder of tools/fetch_metric_weights.py")
+    parser.add_argument("--every", type=int, default=1, help="measure on every n-th picture")
+    parser.add_argument("--seed", type=int, default=2024, help="of the degradation that is measured on")
+    options = parser.parse_args()
+    if bool(options.train) != (options.data is not None) or not (options.train or options.clean):
+        parser.error("wanted --train RUN... with --data PACK, or --clean HELDOUT, or both")
+    settings = read_settings(options.config)
+    settings = replace(settings, steps=options.steps or settings.steps)
+    print(json.dumps(machine()))
+    for run in options.train:
+        train_run(run, settings, pack=options.data, output=options.output / run)
+    if options.clean is None:
+        return
+    found = methods(options.output, settings)
+    samples = measure_all(found, options)
+    note = (
+        f"Steps: {trained_steps('all', settings, options.output)} of {settings.batch_size} crops of "
+        f"{settings.crop} pixels, seed {settings.seed}, widths {settings.network.widths}."
+    )
+    print(f"\n{note}\n\n{to_markdown(rows_of(samples))}")
+    print(f"Difference to {COMPLETE}, picture by picture:\n\n{to_markdown(rows_of(differences(samples)))}")
+    kept = {"machine": machine(), "settings": asdict(settings), "note": note, "samples": samples}
+    (options.output / "ablation.json").write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def settings_of(run: Run, settings: TrainSettings) -> TrainSettings:
+    """Return `settings` without the part that `run` leaves out."""
+    if run == "sfa":
+        return replace(settings, network=replace(settings.network, num_sfa=0))
+    if run == "dfc":
+        return replace(settings, constraint_weight=0.0)
+    if run == "prompts":
+        # What is denied stays in the target, which makes no sense to those who are not told.
+        captions = replace(settings.captions, empty_probability=1.0, keep_probability=0.0)
+        return replace(settings, captions=captions)
+    return settings
+
+
+def train_run(run: Run, settings: TrainSettings, *, pack: Path, output: Path) -> None:
+    """Train `run` to its end, from where it is."""
+    with one_thread():
+        train(
+            settings_of(run, settings),
+            TrainFiles(pack=pack, output=output),
+            sets=[read_degradation(DEGRADATIONS / f"{name}.yaml") for name in settings.mix],
+            held_out=read_held_out(CONFIGS / "evaluate" / "heldout.yaml"),
+        )
+
+
+def trained_steps(run: Run, settings: TrainSettings, output: Path) -> int:
+    """Return how far a run is, 0 where there is none.
+
+    Raises:
+        CheckpointError: it was trained under other settings.
+    """
+    path = output / run / CHECKPOINT_NAME
+    if not path.is_file():
+        return 0
+    return checkpoint.load(path, settings_digest=digest(settings_of(run, settings)))[1]
+
+
+def methods(output: Path, settings: TrainSettings) -> dict[str, Method]:
+    """Return each run in the folder by its name in the table, and say which are left out.
+
+    Raises:
+        InputError: the complete run is not there.
+    """
+    steps = {run: trained_steps(run, settings, output) for run in RUNS}
+    if not steps["all"]:
+        msg = f"{output}: holds no run `all`, which the others are compared with; make it with --train all"
+        raise InputError(msg)
+    plain = CompactSettings(scale=SCALE, device="cpu", dtype=best_dtype("cpu"))
+    found: dict[str, Method] = {}
+    for run in RUNS:
+        if steps[run] != steps["all"]:
+            print(f"left out: {run}, which has {steps[run]} steps where `all` has {steps['all']}")
+            continue
+        restorer = CompactRestorer.load(output / run / WEIGHTS_NAME, plain)
+        restore = without_prior if run == "prompts" else measured
+        found[LABELS[run]] = functools.partial(restore, restorer)
+        if run == "all":
+            found[f"{COMPLETE}, the true prior"] = functools.partial(with_truth, restorer)
+            found[f"{COMPLETE}, no prior"] = functools.partial(without_prior, restorer)
+    return found
+
+
+def measure_all(found: Mapping[str, Method], options: argparse.Namespace) -> Samples:
+    """Return the figures of every method on every picture, at light degradation."""
+    figures = Figures(options.output / "figures.json", metrics_of(options.metrics))
+    samples: dict[str, dict[str, list[float]]] = {name: {} for name in found}
+    settings = read_degradation(DEGRADATIONS / "light.yaml")
+    for _, clean, degraded in pictures(options.clean, settings, seed=options.seed, every=options.every):
+        for name, method in found.items():
+            for metric, value in figures.of(method(degraded), clean).items():
+                samples[name].setdefault(metric, []).append(value)
+        figures.write()
+    return samples
+
+
+def differences(samples: Samples) -> Samples:
+    """Return by how much each method's figures are above those of the complete model."""
+    return {
+        name: {
+            metric: [mine - its for mine, its in zip(values, samples[COMPLETE][metric], strict=True)]
+            for metric, values in by_metric.items()
+        }
+        for name, by_metric in samples.items()
+        if name != COMPLETE
+    }
+
+
+def rows_of(samples: Samples) -> dict[str, Row]:
+    """Return the means and their intervals."""
+    return {
+        name: {metric: interval(values) for metric, values in by_metric.items()}
+        for name, by_metric in samples.items()
+    }
+
+
+if __name__ == "__main__":
+    main()
