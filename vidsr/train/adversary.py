@@ -2,7 +2,8 @@
 
 A PatchGAN (Isola et al. 2017) with spectral normalisation (Miyato et al. 2018) and the hinge loss (Lim and Ye
 2017). It is shown a picture together with what that has beyond the estimate: so it judges the texture that
-was added, given the picture it was added to, and a degradation that is to stay is no fault.
+was added, given the picture it was added to, and a degradation that is to stay is no fault. Of both it sees
+the detail alone: shown whole colours, it had the denoiser swing from too bright to too dark.
 """
 
 import torch
@@ -13,6 +14,10 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 WIDTHS = (48, 96, 128)
 SLOPE = 0.2
+WINDOW = 9
+"""Pixels, odd: detail is what differs from the mean over this window."""
+RESIDUAL_GAIN = 4.0
+"""What is beyond the estimate is small: it is shown larger."""
 
 
 class Adversary(nn.Module):
@@ -34,7 +39,9 @@ class Adversary(nn.Module):
 
     def forward(self, image: Tensor, estimate: Tensor) -> Tensor:
         """Judge pictures [B, 3, 8h, 8w] in [0, 1], each beside its estimate: [B, 1, h, w]."""
-        verdict: Tensor = self.layers(torch.cat([image - 0.5, 4 * (image - estimate)], dim=1))
+        shown = torch.cat([image, RESIDUAL_GAIN * (image - estimate)], dim=1)
+        around = F.avg_pool2d(F.pad(shown, (WINDOW // 2,) * 4, mode="replicate"), WINDOW, stride=1)
+        verdict: Tensor = self.layers(shown - around)
         return verdict.float()
 
 
