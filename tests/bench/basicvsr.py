@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -57,12 +58,10 @@ def open_basicvsr(folder: Path) -> VideoPeer | None:
 
 
 def _load(folder: Path) -> tuple[Any, Callable[[Tensor, Tensor], Tensor]]:
-    # The folder has no __init__.py: the package's own imports VapourSynth, which the layers do not need.
-    sys.path.insert(0, str(folder))
-    try:
-        architecture = importlib.import_module(f"{FOLDER}.basicvsr_arch")
-    finally:
-        sys.path.remove(str(folder))
+    # The package's own __init__ imports VapourSynth, which the layers do not need: this one imports nothing.
+    sys.modules[FOLDER] = package = ModuleType(FOLDER)
+    package.__path__ = [str(folder / FOLDER)]
+    architecture = importlib.import_module(f"{FOLDER}.basicvsr_arch")
     network = architecture.BasicVSR(num_feat=64, num_block=NUM_BLOCKS)
     state = torch.load(folder / FOLDER / FILES[-1], map_location="cpu", weights_only=True)["params"]
     network.load_state_dict(state)

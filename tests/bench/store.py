@@ -6,9 +6,11 @@
     FOLDER/reference/*                   the clean ones
 
 A method whose identity and input are known is not run again, and a figure of known pixels is not computed
-again. The identity has no say in vidsr's own code: after a change of it, name a new folder.
+again. The identity has no say in vidsr's own code: after a change of it, name a new folder. Processes with
+other methods may add to the same folder.
 """
 
+import fcntl
 import functools
 import hashlib
 import json
@@ -66,9 +68,9 @@ class Store:
         self._metrics = metrics
         self._kind = kind
         self._path = folder / "cache.json"
-        kept = json.loads(self._path.read_text()) if self._path.exists() else {"made": {}, "figures": {}}
-        self._made = {key: Made(**entry) for key, entry in kept["made"].items()}
-        self._figures: dict[str, dict[str, Values]] = kept["figures"]
+        self._made: dict[str, Made] = {}
+        self._figures: dict[str, dict[str, Values]] = {}
+        self._take()
 
     def results(self, methods: Sequence[Method], sample: Sample, *, counts: bool) -> dict[str, Result]:
         """Return for each method what it made of `sample`; what is known is not made again.
@@ -198,9 +200,22 @@ class Store:
         frames = [read_picture(path) for path in paths]
         return frames if _digest_of(frames) == made.digest else None
 
+    def _take(self) -> None:
+        """Add what the file knows and this process does not."""
+        if not self._path.exists():
+            return
+        kept = json.loads(self._path.read_text())
+        self._made = {key: Made(**entry) for key, entry in kept["made"].items()} | self._made
+        for pair, figures in kept["figures"].items():
+            self._figures[pair] = figures | self._figures.get(pair, {})
+
     def _write(self) -> None:
-        kept = {"made": {key: asdict(made) for key, made in self._made.items()}, "figures": self._figures}
-        write_whole(self._path, json.dumps(kept))
+        """Write what is known, with what another process has added meanwhile."""
+        with self._path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._take()
+            made = {key: asdict(made) for key, made in self._made.items()}
+            write_whole(self._path, json.dumps({"made": made, "figures": self._figures}))
 
 
 def _key(method: Method, sample: Sample) -> str:

@@ -48,8 +48,7 @@ def targets(blocks: Sequence[Block]) -> list[Target]:
             found.append(_difference(block, DEFAULT, BICUBIC, PSNR, bound=-0.3))
         found += [_difference(block, DEFAULT, SMALL_PEER, metric) for metric in COMPARED[block.kind]]
         if block.kind == "clips":
-            ratio = _mean(block.values(DEFAULT, WARP_RATIO))
-            found.append(_target(block, f"{DEFAULT}: {WARP_RATIO}", ratio, bound=1.2))
+            found += _steadiness(block)
     return found
 
 
@@ -80,6 +79,13 @@ def _against_large_peer(block: Block) -> Iterator[Target]:
         own, theirs = (cost_of([block], name, "gflop") for name in (method, LARGE_PEER))
         share = own / theirs if own is not None and theirs else None
         yield _target(block, f"{method}: FLOPs as a share of {LARGE_PEER}'s", share, bound=0.1)
+
+
+def _steadiness(block: Block) -> Iterator[Target]:
+    ratios = block.values(DEFAULT, WARP_RATIO)
+    worst = max((ratio for ratio in ratios or [] if ratio is not None), default=None)
+    yield _target(block, f"{DEFAULT}: {WARP_RATIO}", _mean(ratios), bound=1.2)
+    yield _target(block, f"{DEFAULT}: {WARP_RATIO}, worst clip", worst, bound=1.2)
 
 
 def _difference(block: Block, method: str, other: str, metric: str, *, bound: float = 0.0) -> Target:

@@ -15,7 +15,9 @@ from PIL import Image
 from torch.nn import functional as F
 
 from tests.bench import comparison
+from tests.bench.results import of_sample
 from tests.bench.samples import Pixels
+from tests.bench.store import Made, Result
 from tests.photographs import make_picture
 from vidsr.models.compact import weights
 
@@ -141,6 +143,21 @@ def test_a_clip_is_measured_along_its_own_motion(folder: Path) -> None:
     assert figures["bicubic"][0]["steps"] == figures["xpsr-s estimate"][0]["steps"] == 0
     # Two parts of two frames, the second with two frames before it: two frames begin with two steps.
     assert figures["xpsr-s 2 steps at strength 1"][0]["steps"] == pytest.approx((2 + 1 + 2 + 1 + 1 + 1) / 6)
+
+
+def test_the_step_into_a_part_is_the_one_across_its_border() -> None:
+    made = Made(digest="", steps=1.5, seconds=None, gflop=None, peak_mebibytes=None)
+    steps: dict[str, list[float | None]] = {
+        "PSNR-Y": [20.0, 21.0, 22.0, 23.0, 24.0],
+        "E_warp x1000": [1.0, 2.0, None, 5.0],
+        "E_warp x1000 of reference": [1.0, 1.0, None, 2.0],
+    }
+    figures = of_sample(Result(made=made, figures=steps), borders=[2, 4])
+    assert figures["PSNR-Y"] == 22.0
+    assert figures["E_warp x1000"] == pytest.approx(8 / 3)
+    assert figures["E_warp x1000 across borders"] == pytest.approx((2.0 + 5.0) / 2)
+    assert figures["E_warp / clean's"] == pytest.approx(2.0)
+    assert figures["steps"] == 1.5
 
 
 def test_costs_are_of_the_method_alone(folder: Path) -> None:

@@ -64,6 +64,16 @@ def test_another_metric_takes_the_kept_pixels(tmp_path: Path, sample: Sample) ->
     assert runs == ["first"]
 
 
+def test_two_processes_keep_what_both_made(tmp_path: Path, sample: Sample) -> None:
+    runs: list[str] = []
+    one, other = (Store(tmp_path, METRICS, kind="pictures") for _ in range(2))
+    one.results([_method(runs, "first")], sample, counts=False)
+    other.results([_method(runs, "second")], sample, counts=False)
+    third = Store(tmp_path, METRICS, kind="pictures")
+    third.results([_method(runs, "first"), _method(runs, "second")], sample, counts=False)
+    assert runs == ["first", "second"]
+
+
 @pytest.mark.parametrize("is_gone", [True, False])
 def test_pixels_that_are_gone_or_others_are_made_again(tmp_path: Path, sample: Sample, is_gone: bool) -> None:
     runs: list[str] = []
