@@ -42,7 +42,10 @@ DEGRADATIONS = "light,full,bicubic"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, restore, measure, write and print."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.heldout is None and options.clips is None:
+        parser.error("nothing to compare methods on; give --heldout, --clips or both")
     options.output.mkdir(parents=True, exist_ok=True)
     metrics = open_judges(options.metrics)
     about = {
@@ -95,9 +98,8 @@ def _blocks(
     settings, folder = samples.read_set(degradation), options.output / degradation
     if options.heldout is not None:
         pictures = samples.pictures(options.heldout, settings, seed=options.seed, every=options.every)
-        yield _block(
-            degradation, "pictures", pictures, methods, Store(folder / "pictures", metrics, kind="pictures")
-        )
+        store = Store(folder / "pictures", metrics, kind="pictures")
+        yield _block(degradation, "pictures", pictures, methods, store)
     if options.clips is not None:
         clips = samples.clips(
             options.clips, settings, seed=options.seed, frames=options.frames, draws=options.draws

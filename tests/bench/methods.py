@@ -12,7 +12,7 @@ import PIL
 from PIL import Image
 
 from tests.bench.basicvsr import open_basicvsr
-from tests.bench.peers import NcnnNetwork, upscaler
+from tests.bench.peers import NcnnNetwork
 from tests.bench.samples import Pixels, Sample
 from vidsr.media.swscale import PictureFormat, resampler
 from vidsr.models.compact.estimate import SCALE
@@ -84,31 +84,34 @@ def enlargements() -> list[Method]:
 
 
 def peers(folder: Path | None) -> list[Method]:
-    """Return the networks of others, those that `folder` lacks without a function."""
-    found = []
-    for name, stem in PEERS.items():
-        files = [] if folder is None else [folder / f"{stem}.param", folder / f"{stem}.bin"]
-        if folder is None or not all(file.exists() for file in files):
-            found.append(Method(name=name, identity="", restore=None))
-            continue
-        network = NcnnNetwork(files[0])
-        restore = _each_frame(upscaler(network))
-        identity, count = _digest(files), network.num_parameters
-        found.append(Method(name=name, identity=identity, restore=restore, num_parameters=count))
-    video = None if folder is None else open_basicvsr(folder)
-    if video is None:
-        return [*found, Method(name=VIDEO_PEER, identity="", restore=None, kinds=("clips",))]
-    network, files = video.restore, video.files
-    return [
-        *found,
-        Method(
-            name=VIDEO_PEER,
-            identity=_digest(files),
-            restore=lambda sample: Restored(frames=network(sample.degraded)),
-            num_parameters=video.num_parameters,
-            kinds=("clips",),
-        ),
-    ]
+    """Return the networks of others; those whose files are not in `folder` have no function."""
+    return [*(_picture_peer(folder, name, stem) for name, stem in PEERS.items()), _video_peer(folder)]
+
+
+def _picture_peer(folder: Path | None, name: str, stem: str) -> Method:
+    files = [] if folder is None else [folder / f"{stem}{suffix}" for suffix in (".param", ".bin")]
+    if not files or not all(file.exists() for file in files):
+        return Method(name=name, identity="", restore=None)
+    network = NcnnNetwork(files[0])
+    return Method(
+        name=name,
+        identity=_digest(files),
+        restore=_each_frame(network.enlarge),
+        num_parameters=network.num_parameters,
+    )
+
+
+def _video_peer(folder: Path | None) -> Method:
+    peer = None if folder is None else open_basicvsr(folder)
+    if peer is None:
+        return Method(name=VIDEO_PEER, identity="", restore=None, kinds=("clips",))
+    return Method(
+        name=VIDEO_PEER,
+        identity=_digest(peer.files),
+        restore=lambda sample: Restored(frames=peer.restore(sample.degraded)),
+        num_parameters=peer.num_parameters,
+        kinds=("clips",),
+    )
 
 
 def bicubic(pixels: Pixels) -> Pixels:
@@ -125,7 +128,8 @@ def _by_swscale(flags: str) -> Enlarge:
         large = PictureFormat(width=SCALE * width, height=SCALE * height, pix_fmt="rgb24", colour=RGB)
         picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
         picture.colorspace, picture.color_range = RGB.matrix, 2
-        return resampler(small, large, flags=flags).convert(picture).to_ndarray()
+        made = resampler(small, large, flags=flags).convert(picture).to_ndarray()
+        return made.astype(np.uint8, copy=False)
 
     return enlarge
 

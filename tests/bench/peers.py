@@ -1,7 +1,7 @@
 """Peers for comparison: networks in ncnn's files, run by plain torch.
 
-    upscale = open_peer(Path("runs/peers"), "realesrgan-x4plus")
-    large = upscale(pixels)                 # uint8 RGB [H, W, 3] to [4H, 4W, 3]
+    network = NcnnNetwork(Path("runs/peers/realesrgan-x4plus.param"))
+    large = network.enlarge(pixels)         # uint8 RGB [H, W, 3] to [4H, 4W, 3]
 
 The files are fetched by tools/fetch_peers.py. A .param file is a list of layers in order, each with the names
 of what it reads and writes; the .bin file holds their weights one after the other.
@@ -76,15 +76,9 @@ class NcnnNetwork:
             values |= dict.fromkeys(layer.outputs, result)
         return result
 
-
-def open_peer(folder: Path, name: str) -> Callable[[Pixels], Pixels]:
-    """Return a function that enlarges a picture four times."""
-    return upscaler(NcnnNetwork(folder / f"{name}.param"))
-
-
-def upscaler(network: NcnnNetwork) -> Callable[[Pixels], Pixels]:
-    """Return `network` as a function of pictures."""
-    return lambda pixels: to_pixels(network(to_image(pixels))[0])
+    def enlarge(self, pixels: Pixels) -> Pixels:
+        """Run the network on a picture."""
+        return to_pixels(self(to_image(pixels))[0])
 
 
 def to_image(pixels: Pixels) -> Tensor:

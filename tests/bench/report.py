@@ -46,6 +46,8 @@ def write_report(
 
 def _tables(blocks: Sequence[Block]) -> Iterator[Table]:
     for block in blocks:
+        if not block.methods:
+            continue
         yield Table(block=block, beside="", rows=block.rows())
         for base in BASES:
             if rows := block.rows_beside(base):

@@ -19,7 +19,6 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from tests.bench.costs import counted, timed
@@ -155,9 +154,9 @@ class Store:
 
     def _names(self) -> dict[str, str]:
         """Return the metrics that there are, and by which names their figures are kept: with the source."""
-        groups = [self._metrics.by_name, self._metrics.alone]
-        groups += [self._metrics.steps] if self._kind == "clips" else []
-        names = [name for group in groups for name, metric in group.items() if metric is not None]
+        metrics: dict[str, object] = {**self._metrics.by_name, **self._metrics.alone}
+        metrics |= self._metrics.steps if self._kind == "clips" else {}
+        names = [name for name, metric in metrics.items() if metric is not None]
         return {name: f"{name}: {self._metrics.sources[name]}" for name in names}
 
     def _make(self, method: Method, sample: Sample, *, counts: bool) -> tuple[Made, list[Pixels]]:
@@ -227,5 +226,5 @@ def _digest_of(frames: Sequence[Pixels], *words: str) -> str:
     digest = hashlib.sha256("\n".join(words).encode())
     for frame in frames:
         digest.update(repr(frame.shape).encode())
-        digest.update(np.ascontiguousarray(frame))
+        digest.update(frame.tobytes())
     return digest.hexdigest()

@@ -149,7 +149,5 @@ def _prior(sample: Sample, told: Told) -> Prior:
 
 
 def _num_parameters(model: CompactModel, settings: CompactSettings) -> int:
-    networks = [model.estimate]
-    if settings.steps and model.denoiser is not None:
-        networks.append(model.denoiser)
-    return sum(weight.numel() for network in networks for weight in network.parameters())
+    used = model if settings.steps else model.estimate
+    return sum(weight.numel() for weight in used.parameters())

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tests.bench.peers import HALF_PRECISION, NcnnNetwork, open_peer, read_layers
+from tests.bench.peers import HALF_PRECISION, NcnnNetwork, read_layers
 
 PARAM = """7767517
 8 10
@@ -69,7 +69,7 @@ def test_the_layers_do_what_their_names_say(model: dict[str, torch.Tensor], tmp_
 
 def test_a_peer_takes_and_gives_pictures(model: dict[str, torch.Tensor], tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    large = open_peer(tmp_path, "tiny")(picture)
+    large = NcnnNetwork(tmp_path / "tiny.param").enlarge(picture)
     assert (large.shape, large.dtype) == ((24, 32, 3), np.uint8)
 
 
