@@ -6,42 +6,36 @@
 The first call trains small estimates from scratch (configs/train/xpsr-s-ablation.yaml), one after the other.
 All see the same samples in the same order. Each run is one process with one thread, so two calls with two
 names each share two cores; one that was stopped goes on when it is called again. The second call degrades
-HELDOUT (tools/collect_heldout.py) as tests/bench/quality.py does, and makes the table of the runs that are in
-DIR and as long as the complete one. Both may be one call.
+HELDOUT (tools/collect_heldout.py) as tests/bench/comparison.py does, and makes the table of the runs that are
+in DIR and as long as the complete one. Both may be one call. What was made and measured is kept in
+DIR/measured, so that another call computes what is new.
 
 sfa: no Semantic-Fusion Attention; words still reach the residual blocks by FiLM. dfc: the degradation-free
 constraint weighs nothing. prompts: no low-level prior, neither in training nor when measured.
 """
 
 import argparse
-import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
+from tests.bench.comparison import compare
 from tests.bench.end_to_end import machine
-from tests.bench.quality import (
-    DEGRADATIONS,
-    Figures,
-    Method,
-    measured,
-    metrics_of,
-    pictures,
-    with_truth,
-    without_prior,
-)
+from tests.bench.judges import open_judges
+from tests.bench.methods import Method
+from tests.bench.results import Block
+from tests.bench.samples import pictures, read_set
+from tests.bench.store import Store
 from tests.bench.threads import one_thread
+from tests.bench.xpsr_s import Told, Variant, estimate_alone, methods_of, with_other_priors
 from vidsr.errors import InputError
-from vidsr.evaluate.table import Row, interval, to_markdown
-from vidsr.models.compact.estimate import SCALE
-from vidsr.models.device import best_dtype
-from vidsr.restore.compact import CompactRestorer, CompactSettings
+from vidsr.evaluate.table import to_markdown
 from vidsr.train import checkpoint
 from vidsr.train.held_out import read_held_out
 from vidsr.train.loop import CHECKPOINT_NAME, WEIGHTS_NAME, TrainFiles, digest, train
-from vidsr.train.settings import TrainSettings, read_degradation, read_settings
+from vidsr.train.settings import TrainSettings, read_settings
 from vidsr.train.xpsr.names import ABLATIONS, Ablation
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -54,8 +48,8 @@ LABELS: dict[Run, str] = {
     "dfc": "without the degradation-free constraint",
     "prompts": "without the low-level prior",
 }
-Samples = Mapping[str, Mapping[str, Sequence[float]]]
-"""A method's figures by metric, picture by picture."""
+DEGRADATION = "light"
+"""That is measured on."""
 
 
 def main() -> None:
@@ -81,14 +75,14 @@ def main() -> None:
     if options.clean is None:
         return
     found = methods(options.output, settings)
-    samples = measure_all(found, options)
+    block = measure(found, options)
     note = (
         f"Steps: {trained_steps('all', settings, options.output)} of {settings.batch_size} crops of "
         f"{settings.crop} pixels, seed {settings.seed}, widths {settings.network.widths}."
     )
-    print(f"\n{note}\n\n{to_markdown(rows_of(samples))}")
-    print(f"Difference to {COMPLETE}, picture by picture:\n\n{to_markdown(rows_of(differences(samples)))}")
-    kept = {"machine": machine(), "settings": asdict(settings), "note": note, "samples": samples}
+    print(f"\n{note}\n\n{to_markdown(block.rows())}")
+    print(f"Difference to {COMPLETE}, picture by picture:\n\n{to_markdown(block.rows_beside(COMPLETE))}")
+    kept = {"machine": machine(), "settings": asdict(settings), "note": note, "samples": block.figures}
     (options.output / "ablation.json").write_text(json.dumps(kept, indent=1) + "\n")
 
 
@@ -111,7 +105,7 @@ def train_run(run: Run, settings: TrainSettings, *, pack: Path, output: Path) ->
         train(
             settings_of(run, settings),
             TrainFiles(pack=pack, output=output),
-            sets=[read_degradation(DEGRADATIONS / f"{name}.yaml") for name in settings.mix],
+            sets=[read_set(name) for name in settings.mix],
             held_out=read_held_out(CONFIGS / "evaluate" / "heldout.yaml"),
         )
 
@@ -128,8 +122,8 @@ def trained_steps(run: Run, settings: TrainSettings, output: Path) -> int:
     return checkpoint.load(path, settings_digest=digest(settings_of(run, settings)))[1]
 
 
-def methods(output: Path, settings: TrainSettings) -> dict[str, Method]:
-    """Return each run in the folder by its name in the table, and say which are left out.
+def methods(output: Path, settings: TrainSettings) -> list[Method]:
+    """Return the methods that the runs in the folder are, and say which runs are left out.
 
     Raises:
         InputError: the complete run is not there.
@@ -138,52 +132,29 @@ def methods(output: Path, settings: TrainSettings) -> dict[str, Method]:
     if not steps["all"]:
         msg = f"{output}: holds no run `all`, which the others are compared with; make it with --train all"
         raise InputError(msg)
-    plain = CompactSettings(scale=SCALE, device="cpu", dtype=best_dtype("cpu"))
-    found: dict[str, Method] = {}
+    found: list[Method] = []
     for run in RUNS:
         if steps[run] != steps["all"]:
             print(f"left out: {run}, which has {steps[run]} steps where `all` has {steps['all']}")
             continue
-        restorer = CompactRestorer.load(output / run / WEIGHTS_NAME, plain)
-        restore = without_prior if run == "prompts" else measured
-        found[LABELS[run]] = functools.partial(restore, restorer)
-        if run == "all":
-            found[f"{COMPLETE}, the true prior"] = functools.partial(with_truth, restorer)
-            found[f"{COMPLETE}, no prior"] = functools.partial(without_prior, restorer)
+        found += methods_of(output / run / WEIGHTS_NAME, variants(run), part_frames=1)
     return found
 
 
-def measure_all(found: Mapping[str, Method], options: argparse.Namespace) -> Samples:
-    """Return the figures of every method on every picture, at light degradation."""
-    figures = Figures(options.output / "figures.json", metrics_of(options.metrics))
-    samples: dict[str, dict[str, list[float]]] = {name: {} for name in found}
-    settings = read_degradation(DEGRADATIONS / "light.yaml")
-    for _, clean, degraded in pictures(options.clean, settings, seed=options.seed, every=options.every):
-        for name, method in found.items():
-            for metric, value in figures.of(method(degraded), clean).items():
-                samples[name].setdefault(metric, []).append(value)
-        figures.write()
-    return samples
+def variants(run: Run) -> list[Variant]:
+    """Return how a run is measured: as it was trained, and the complete one also as it may be told."""
+    plain = estimate_alone()
+    told: Told = "nothing" if run == "prompts" else "measured"
+    own = Variant(name=LABELS[run], settings=plain, told=told)
+    return [own, *with_other_priors(COMPLETE, plain)] if run == "all" else [own]
 
 
-def differences(samples: Samples) -> Samples:
-    """Return by how much each method's figures are above those of the complete model."""
-    return {
-        name: {
-            metric: [mine - its for mine, its in zip(values, samples[COMPLETE][metric], strict=True)]
-            for metric, values in by_metric.items()
-        }
-        for name, by_metric in samples.items()
-        if name != COMPLETE
-    }
-
-
-def rows_of(samples: Samples) -> dict[str, Row]:
-    """Return the means and their intervals."""
-    return {
-        name: {metric: interval(values) for metric, values in by_metric.items()}
-        for name, by_metric in samples.items()
-    }
+def measure(found: Sequence[Method], options: argparse.Namespace) -> Block:
+    """Return the figures of every method on every picture."""
+    samples = pictures(options.clean, read_set(DEGRADATION), seed=options.seed, every=options.every)
+    store = Store(options.output / "measured", open_judges(options.metrics), kind="pictures")
+    with one_thread():
+        return compare(DEGRADATION, "pictures", samples, found, store)
 
 
 if __name__ == "__main__":

@@ -21,13 +21,15 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tests.bench.drawings import line_art, printed_text
 from tests.bench.end_to_end import machine
-from tests.bench.quality import DEGRADATIONS, Degraded, Method, Pixels, degraded_picture, methods
+from tests.bench.methods import Restore, enlargements
+from tests.bench.samples import Pixels, picture, read_set
+from tests.bench.targets import BICUBIC, DEFAULT, ESTIMATE
+from tests.bench.threads import one_thread
+from tests.bench.xpsr_s import at_full_strength, xpsr_s
+from vidsr.evaluate.clips import read_picture
 from vidsr.evaluate.image import psnr
 from vidsr.models.compact import weights
-from vidsr.restore.compact import shipped_weights
-from vidsr.restore.picture import measure
 from vidsr.train.draw import Draw
-from vidsr.train.settings import read_degradation
 
 SIDE = 256
 """Of a cell."""
@@ -104,44 +106,43 @@ def main(subjects: Sequence[Subject] = SUBJECTS) -> None:
         "--pictures", type=Path, required=True, help="folder of tools/fetch_sheet_pictures.py"
     )
     parser.add_argument("--output", type=Path, required=True, help="the JPEG to write")
-    parser.add_argument(
-        "--weights", type=Path, default=None, help="of xpsr-s; those in the package otherwise"
-    )
+    parser.add_argument("--weights", type=Path, default=weights.SHIPPED, help="of xpsr-s")
     parser.add_argument("--seed", type=int, default=2024, help="of the degradation")
     options = parser.parse_args()
-    path = options.weights or shipped_weights().path
-    print(json.dumps({**machine(), "weights": weights.digest(path)[:12], "seed": options.seed}))
-    found = columns_of(path)
-    results = [
-        restore(subject, found, pictures=options.pictures, draw=Draw(options.seed, row))
-        for row, subject in enumerate(subjects)
-    ]
+    digest = weights.digest(options.weights)[:12]
+    print(json.dumps({**machine(), "weights": digest, "seed": options.seed}))
+    with one_thread():
+        found = columns_of(options.weights)
+        results = [
+            restore(subject, found, pictures=options.pictures, draw=Draw(options.seed, row))
+            for row, subject in enumerate(subjects)
+        ]
     print(table(results))
     content = jpeg(lay_out(results))
     options.output.write_bytes(content)
     print(f"{options.output}: {len(content):,} bytes")
 
 
-def columns_of(path: Path) -> dict[str, Method]:
+def columns_of(path: Path) -> dict[str, Restore]:
     """Return what enlarges, by the title of its column."""
     steps = weights.read_info(path).steps
-    found = methods(path, peers=None)
-    names = {"bicubic": "bicubic", "estimate": "xpsr-s estimate"}
+    names = {"bicubic": BICUBIC, "estimate": ESTIMATE}
     if steps:
-        names |= {"default": "xpsr-s default", "strength 1": f"xpsr-s {steps} steps at strength 1"}
+        names |= {"default": DEFAULT, "strength 1": f"xpsr-s {at_full_strength(steps)}"}
+    methods = [*enlargements(), *xpsr_s(path, part_frames=1)]
+    found = {method.name: method.restore for method in methods if method.restore is not None}
     return {title: found[name] for title, name in names.items()}
 
 
-def restore(subject: Subject, found: Mapping[str, Method], *, pictures: Path, draw: Draw) -> Result:
+def restore(subject: Subject, found: Mapping[str, Restore], *, pictures: Path, draw: Draw) -> Result:
     """Degrade a subject and enlarge it by every method."""
     clean = cut(source_of(subject, pictures), subject.window)
-    degraded: Degraded = degraded_picture(clean, read_degradation(DEGRADATIONS / "light.yaml"), draw)
-    prior = measure(np.ascontiguousarray(degraded.lr.transpose(2, 0, 1)))
-    made = {title: method(degraded) for title, method in found.items()}
+    sample = picture(subject.title, clean, read_set("light"), draw)
+    made = {title: method(sample).frames[0] for title, method in found.items()}
     return Result(
         subject=subject,
-        truth=degraded.truth,
-        measured=prior.low_level,
+        truth=sample.true.low_level,
+        measured=sample.measured.low_level,
         columns={**made, ORIGINAL: clean},
     )
 
@@ -150,7 +151,7 @@ def source_of(subject: Subject, pictures: Path) -> Pixels:
     """Return the whole picture that a subject is cut from."""
     if callable(subject.source):
         return subject.source()
-    return np.array(Image.open(pictures / subject.source).convert("RGB"))
+    return read_picture(pictures / subject.source)
 
 
 def cut(pixels: Pixels, window: Window) -> Pixels:

@@ -1,12 +1,13 @@
 """Peers for comparison: networks in ncnn's files, run by plain torch.
 
-    upscale = open_peer(Path("runs/peers"), "realesrgan-x4plus")
-    large = upscale(pixels)                 # uint8 RGB [H, W, 3] to [4H, 4W, 3]
+    network = NcnnNetwork(Path("runs/peers/realesrgan-x4plus.param"))
+    large = network.enlarge(pixels)         # uint8 RGB [H, W, 3] to [4H, 4W, 3]
 
 The files are fetched by tools/fetch_peers.py. A .param file is a list of layers in order, each with the names
 of what it reads and writes; the .bin file holds their weights one after the other.
 """
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ ARRAY_KEY = -23300
 """A key of -23300 - k says that the value of k is a list, its length first."""
 LEAKY_RELU = 2
 NEAREST = 1
+ARITHMETIC = (operator.add, operator.sub, operator.mul)
+"""By ncnn's number for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,17 +76,20 @@ class NcnnNetwork:
             values |= dict.fromkeys(layer.outputs, result)
         return result
 
+    def enlarge(self, pixels: Pixels) -> Pixels:
+        """Run the network on a picture."""
+        return to_pixels(self(to_image(pixels))[0])
 
-def open_peer(folder: Path, name: str) -> Callable[[Pixels], Pixels]:
-    """Return a function that enlarges a picture four times."""
-    network = NcnnNetwork(folder / f"{name}.param")
 
-    def upscale(pixels: Pixels) -> Pixels:
-        image = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-        made = network(image.contiguous(memory_format=torch.channels_last))[0]
-        return (255 * made.clamp(0, 1)).round().byte().permute(1, 2, 0).contiguous().numpy()
+def to_image(pixels: Pixels) -> Tensor:
+    """Return a picture as [1, 3, H, W], RGB in [0, 1]."""
+    image = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+    return image.contiguous(memory_format=torch.channels_last)
 
-    return upscale
+
+def to_pixels(image: Tensor) -> Pixels:
+    """Return [3, H, W] in [0, 1] as a picture."""
+    return (255 * image.clamp(0, 1)).round().byte().permute(1, 2, 0).contiguous().numpy()
 
 
 def read_layers(param: Path) -> list[Layer]:
@@ -159,6 +165,9 @@ def _operation(layer: Layer, weights: _Weights) -> Operation:
         "PReLU": _prelu,
         "Eltwise": _weighted_sum,
         "BinaryOp": _binary,
+        "MemoryData": _constant,
+        "Sigmoid": lambda layer, weights: lambda values: values[0].sigmoid(),
+        "Swish": lambda layer, weights: lambda values: F.silu(values[0]),
         "Interp": _interpolation,
         "PixelShuffle": lambda layer, weights: (
             lambda values: F.pixel_shuffle(values[0], int(layer.number(0, 1)))
@@ -208,10 +217,20 @@ def _weighted_sum(layer: Layer, weights: _Weights) -> Operation:
 
 def _binary(layer: Layer, weights: _Weights) -> Operation:
     del weights
-    if layer.number(0) != 0:
-        msg = f"layer {layer.name}: only addition is known here"
+    kind = int(layer.number(0))
+    if kind >= len(ARITHMETIC):
+        msg = f"layer {layer.name}: of two operands only sum, difference and product are known here"
         raise ValueError(msg)
-    return lambda values: values[0] + values[1]
+    combine, second = ARITHMETIC[kind], layer.number(2)
+    if layer.number(1):
+        return lambda values: combine(values[0], second)
+    return lambda values: combine(values[0], values[1])
+
+
+def _constant(layer: Layer, weights: _Weights) -> Operation:
+    width, height, channels = (int(layer.number(key)) for key in (0, 1, 2))
+    value = weights.plain(width * height * channels).reshape(1, channels, height, width)
+    return lambda values: value
 
 
 def _interpolation(layer: Layer, weights: _Weights) -> Operation:

@@ -11,13 +11,14 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tests.bench import ablation_compact as bench
+from tests.bench.samples import read_set
 from tests.photographs import make_pack
 from vidsr.errors import CheckpointError, InputError
 from vidsr.models.compact import weights
 from vidsr.train.data import SampleMaker, load_pack
 from vidsr.train.held_out import HeldOut
 from vidsr.train.loop import make_task
-from vidsr.train.settings import TrainSettings, read_degradation, read_settings
+from vidsr.train.settings import TrainSettings, read_settings
 
 PHOTOGRAPHS = sorted((Path(__file__).parents[1] / "data" / "photographs").glob("*.jpg"))
 SHIPPED = bench.CONFIGS / "train" / "xpsr-s-ablation.yaml"
@@ -27,7 +28,7 @@ TINY = {
     "crop": 96,
     "crop_choices": 1,
     "warmup_steps": 1,
-    "network": {"widths": [8, 8, 8], "pairs": [1, 1, 1], "num_sfa": 1, "num_heads": 2},
+    "network": {"widths": [8, 8, 8], "pairs": [1, 1, 1], "num_sfa": 1, "num_heads": 2, "stem_side": 3},
 }
 
 
@@ -65,7 +66,7 @@ def test_all_runs_see_the_same_samples(folder: Path, settings: TrainSettings) ->
     samples = {}
     for run in bench.RUNS:
         own = bench.settings_of(run, settings)
-        sets = [read_degradation(bench.DEGRADATIONS / f"{name}.yaml") for name in own.mix]
+        sets = [read_set(name) for name in own.mix]
         maker = SampleMaker(
             pictures=pack,
             sets=sets,
@@ -124,6 +125,16 @@ def test_the_runs_are_read_by_the_product(folder: Path) -> None:
         assert (model.estimate.shape.num_sfa, info.training_steps) == (run != "sfa", 6)
 
 
+def test_only_the_run_without_prompts_is_never_told_any() -> None:
+    told = {run: {variant.told for variant in bench.variants(run)} for run in bench.RUNS}
+    assert told == {
+        "all": {"measured", "nothing", "truth"},
+        "sfa": {"measured"},
+        "dfc": {"measured"},
+        "prompts": {"nothing"},
+    }
+
+
 def test_the_table_pairs_each_run_with_the_complete_one(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,15 +143,15 @@ def test_the_table_pairs_each_run_with_the_complete_one(
     samples = json.loads((folder / "runs" / "ablation.json").read_text())["samples"]
     assert list(samples) == [
         "all parts",
-        "all parts, the true prior",
-        "all parts, no prior",
+        "all parts without prior",
+        "all parts with the true prior",
         *(bench.LABELS[part] for part in bench.ABLATIONS),
     ]
-    assert all(len(values) == 3 for row in samples.values() for values in row.values())
-    psnr = [tuple(row["PSNR-Y"]) for row in samples.values()]
-    assert len(set(psnr)) == len(psnr)
+    psnr = {name: [figures["PSNR-Y"] for figures in pictures] for name, pictures in samples.items()}
+    assert all(len(values) == 3 for values in psnr.values())
+    assert len({tuple(values) for values in psnr.values()}) == len(psnr)
     for label in (bench.LABELS[part] for part in bench.ABLATIONS):
-        mean = sum(samples[label]["PSNR-Y"]) / 3 - sum(samples["all parts"]["PSNR-Y"]) / 3
+        mean = sum(psnr[label]) / 3 - sum(psnr["all parts"]) / 3
         assert f"| {label} | {mean:.4f} [" in printed.split("Difference to all parts")[1]
 
 

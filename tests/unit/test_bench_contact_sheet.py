@@ -15,6 +15,7 @@ from tests.bench import contact_sheet
 from tests.bench.contact_sheet import GAP, LINE, ORIGINAL, SIDE, SUBJECTS, Result, Subject, Window
 from tests.bench.drawings import line_art, printed_text
 from tests.photographs import make_picture
+from vidsr.models.compact import weights
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
@@ -92,6 +93,20 @@ def test_one_command_makes_the_sheet(
             GAP + len(titles) * (SIDE + GAP),
             LINE + GAP + len(subjects) * (LINE + SIDE + GAP),
         )
+
+
+@pytest.mark.parametrize(
+    ("steps", "titles"),
+    [
+        (0, ["bicubic", "estimate"]),
+        (1, ["bicubic", "estimate", "default", "strength 1"]),
+        (3, ["bicubic", "estimate", "default", "strength 1"]),
+    ],
+)
+def test_columns_are_those_that_the_weights_have(tmp_path: Path, steps: int, titles: list[str]) -> None:
+    model, info = weights.load(weights.SHIPPED)
+    weights.save(tmp_path / "other.safetensors", model, replace(info, steps=steps))
+    assert list(contact_sheet.columns_of(tmp_path / "other.safetensors")) == titles
 
 
 @pytest.mark.parametrize("drawn", [line_art, printed_text])

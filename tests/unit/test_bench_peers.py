@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tests.bench.peers import HALF_PRECISION, NcnnNetwork, open_peer, read_layers
+from tests.bench.peers import HALF_PRECISION, NcnnNetwork, read_layers
 
 PARAM = """7767517
 8 10
@@ -19,6 +19,18 @@ Eltwise       mix    2 1 b data_1 c 0=1 -23301=2,2.000000e-01,1.000000e+00
 Convolution   conv1  1 1 c d 0=48 1=1 4=0 5=0 6=144
 PixelShuffle  up     1 1 d e 0=4
 Interp        resize 1 1 e output 0=1 1=1.000000e+00 2=1.000000e+00
+"""
+
+GATED = """7767517
+7 9
+Input         in     0 1 data
+MemoryData    mean   0 1 mean 0=1 1=1 2=3
+BinaryOp      sub    2 1 data mean a 0=1
+BinaryOp      mul    1 1 a b 0=2 1=1 2=2.550000e+02
+Split         split  1 2 b b_0 b_1
+Swish         swish  1 1 b_0 c
+Sigmoid       gate   1 1 b_1 d
+BinaryOp      out    2 1 c d output 0=2
 """
 
 
@@ -57,7 +69,7 @@ def test_the_layers_do_what_their_names_say(model: dict[str, torch.Tensor], tmp_
 
 def test_a_peer_takes_and_gives_pictures(model: dict[str, torch.Tensor], tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    large = open_peer(tmp_path, "tiny")(picture)
+    large = NcnnNetwork(tmp_path / "tiny.param").enlarge(picture)
     assert (large.shape, large.dtype) == ((24, 32, 3), np.uint8)
 
 
@@ -79,6 +91,16 @@ def test_weights_that_are_left_over_or_unknown_are_refused(
         NcnnNetwork(tmp_path / "tiny.param")
 
 
+def test_constants_and_gates_do_what_their_names_say(tmp_path: Path) -> None:
+    (tmp_path / "gated.param").write_text(GATED)
+    constant = torch.tensor([0.1, 0.2, 0.3])
+    (tmp_path / "gated.bin").write_bytes(constant.numpy().tobytes())
+    image = torch.rand(1, 3, 5, 4, generator=torch.Generator().manual_seed(3))
+    scaled = 255 * (image - constant[:, None, None])
+    wanted = scaled / (1 + torch.exp(-scaled)) * torch.sigmoid(scaled)
+    torch.testing.assert_close(NcnnNetwork(tmp_path / "gated.param")(image), wanted, atol=1e-4, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     "change", [("PReLU ", "Mystery "), ("0=48 ", "9=7 0=48 "), ("0=1 -23301", "0=2 -23301")]
 )
@@ -88,3 +110,10 @@ def test_layers_that_are_not_known_are_refused(
     (tmp_path / "tiny.param").write_text(PARAM.replace(*change))
     with pytest.raises(ValueError, match="known here"):
         NcnnNetwork(tmp_path / "tiny.param")
+
+
+def test_arithmetic_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "gated.param").write_text(GATED.replace("c d output 0=2", "c d output 0=4"))
+    (tmp_path / "gated.bin").write_bytes(bytes(12))
+    with pytest.raises(ValueError, match="layer out: of two operands"):
+        NcnnNetwork(tmp_path / "gated.param")

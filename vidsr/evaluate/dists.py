@@ -1,5 +1,6 @@
 """DISTS (Ding et al. 2020): structure and texture similarity in the features of VGG16."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -44,16 +45,20 @@ class Dists(nn.Module):
 
     def forward(self, image: Tensor, reference: Tensor) -> Tensor:
         """Return the distance of each pair."""
+        return self.distance(self.features(image), self.features(reference))
+
+    def distance(self, found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+        """Return the distance of each pair of pictures with these features."""
         alpha, beta = self.get_buffer("alpha"), self.get_buffer("beta")
         total = alpha.sum() + beta.sum()
         levels = zip(
-            self._features(image),
-            self._features(reference),
+            found,
+            wanted,
             torch.split(alpha / total, _CHANNELS, dim=1),
             torch.split(beta / total, _CHANNELS, dim=1),
             strict=True,
         )
-        similarity = torch.zeros(image.shape[0], device=image.device)
+        similarity = torch.zeros(found[0].shape[0], device=found[0].device)
         for x, y, texture_weight, structure_weight in levels:
             mean_x, mean_y = x.mean((2, 3), keepdim=True), y.mean((2, 3), keepdim=True)
             var_x, var_y = ((x - mean_x) ** 2).mean((2, 3), True), ((y - mean_y) ** 2).mean((2, 3), True)
@@ -63,7 +68,8 @@ class Dists(nn.Module):
             similarity = similarity + (texture_weight * texture + structure_weight * structure).sum((1, 2, 3))
         return 1 - similarity
 
-    def _features(self, image: Tensor) -> list[Tensor]:
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Return what pictures are compared by: themselves, and each stage of the network."""
         levels = [image]
         features = (image - self.get_buffer("mean")) / self.get_buffer("std")
         for number, stage in enumerate(_STAGES):

@@ -14,10 +14,11 @@ def as_picture_metric(network: nn.Module) -> PictureMetric:
 
     def measure(pixels: Pixels, reference: Pixels) -> float:
         with torch.inference_mode():
-            return float(network(_tensor(pixels), _tensor(reference))[0])
+            return float(network(to_image(pixels), to_image(reference))[0])
 
     return measure
 
 
-def _tensor(pixels: Pixels) -> Tensor:
+def to_image(pixels: Pixels) -> Tensor:
+    """Return a picture as [1, 3, H, W] in [0, 1]."""
     return torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None] / PEAK
