@@ -50,6 +50,7 @@ TINY = TrainSettings(
     psnr_weight=0.01,
     constraint_weight=0.05,
     perceptual_weight=0.0,
+    lattice_weight=0.0,
     diffusion=None,
     network=UNetShape(widths=(8, 8, 8), pairs=(1, 1, 1), num_sfa=1, num_heads=2),
     checkpoint_every=2,
@@ -228,16 +229,25 @@ def test_the_perceptual_loss_sees_every_phase_of_the_block_lattice() -> None:
     assert phases == {(top, left) for top in range(8) for left in range(8)}
 
 
-def test_the_lattice_is_what_repeats_in_every_block() -> None:
+def test_the_lattice_is_what_repeats_from_block_to_block() -> None:
     generator = torch.Generator().manual_seed(4)
-    target = torch.rand(2, 3, 32, 48, generator=generator)
+    target = torch.rand(2, 3, 64, 96, generator=generator)
     pattern = torch.randn(3, 8, 8, generator=generator)
     pattern -= pattern.mean((1, 2), keepdim=True)
-    repeated = pattern.repeat(1, 4, 6)
-    assert float(lattice(target + repeated, target)) == pytest.approx(float(pattern.abs().mean()), rel=1e-4)
+    repeated = pattern.repeat(1, 8, 12)
+    whole = float(pattern.abs().mean())
+    assert float(lattice(target + repeated, target)) == pytest.approx(whole, rel=1e-4)
     assert float(lattice(target + 0.3, target)) < 1e-6
-    scattered = repeated * torch.tensor([1.0, -1.0])[:, None, None, None]
-    assert float(lattice(target + scattered, target)) < 1e-6
+    signs = torch.ones(8, 12)
+    signs[:, 1::2] = -1
+    alternating = repeated * signs.repeat_interleave(8, 0).repeat_interleave(8, 1)
+    assert float(lattice(target + alternating, target)) < 1e-6
+    # Where one half has it and the other its negative, nothing repeats over the whole picture.
+    halves = repeated * torch.where(torch.arange(96) < 48, 1.0, -1.0)
+    assert float(lattice(target + halves, target)) > 0.6 * whole
+    assert float(lattice(target[..., :8, :8] + pattern, target[..., :8, :8])) == pytest.approx(
+        whole, rel=1e-4
+    )
 
 
 def _lpips_file(path: Path) -> Path:
@@ -292,6 +302,7 @@ DENOISER = dataclasses.replace(
     psnr_weight=0.0,
     constraint_weight=0.0,
     perceptual_weight=0.1,
+    lattice_weight=1.0,
     diffusion=DiffusionPolicy(
         timestep_shares=(0.25, 0.25, 0.25, 0.25),
         previous_probability=0.5,

@@ -130,7 +130,7 @@ class DenoiserTask:
             policy.residual_weight * parts["residual"]
             + PIXEL_WEIGHT * parts["charbonnier"]
             + self._settings.perceptual_weight * parts["perceptual"]
-            + parts["lattice"]
+            + self._settings.lattice_weight * parts["lattice"]
             + policy.temporal_weight * parts["temporal"]
         )
         if self._adversary is None:

@@ -69,7 +69,8 @@ class EstimateTask:
                 pair = at_random_phase((estimate.image, batch.target), Draw(self._settings.seed, step))
                 parts["perceptual"] = self._perceptual(*pair).float().mean()
             parts["lattice"] = lattice(estimate.image, batch.target)
-            total = total + self._settings.perceptual_weight * parts["perceptual"] + parts["lattice"]
+            total = total + self._settings.perceptual_weight * parts["perceptual"]
+            total = total + self._settings.lattice_weight * parts["lattice"]
         return Losses(total, parts)
 
     @torch.no_grad()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from vidsr.evaluate.image import BT601, PEAK
 from vidsr.models.compact.transform import BLOCK
@@ -11,6 +12,8 @@ from vidsr.train.draw import Draw
 
 PSNR_CEILING = 40.0
 """dB: no picture is asked to be closer than this."""
+LATTICE_WINDOW = 4
+"""Blocks, on each side, over which an error that repeats is told from one that does not."""
 
 
 def charbonnier(image: Tensor, target: Tensor, *, epsilon: float) -> Tensor:
@@ -48,12 +51,13 @@ def at_random_phase(pictures: Sequence[Tensor], draw: Draw) -> list[Tensor]:
 
 
 def lattice(image: Tensor, target: Tensor) -> Tensor:
-    """Return how much of the error of pictures [B, 3, 8h, 8w] repeats in every block: a mean absolute value.
+    """Return how much of the error of pictures [B, 3, 8h, 8w] repeats from block to block: a mean of sizes.
 
-    Zero for an error that has nothing to do with the blocks. It keeps the perceptual loss from painting the
-    same texture into every block.
+    Error is averaged over windows of LATTICE_WINDOW x LATTICE_WINDOW blocks, position by position; zero where
+    it has nothing to do with the blocks. It keeps the perceptual loss from painting the same texture into
+    neighbouring blocks, which LPIPS likes and no eye does.
     """
-    batch, colours, height, width = image.shape
-    error = (image - target).reshape(batch, colours, height // BLOCK, BLOCK, width // BLOCK, BLOCK)
-    repeated = error.mean((0, 2, 4))  # [3, 8, 8]
-    return (repeated - repeated.mean((1, 2), keepdim=True)).abs().mean()
+    window = min(LATTICE_WINDOW, image.shape[2] // BLOCK, image.shape[3] // BLOCK)
+    error = F.pixel_unshuffle(image - target, BLOCK)  # [B, 192, h, w]: each position in a block is a channel
+    repeated = F.avg_pool2d(error, window, stride=max(1, window // 2)).unflatten(1, (3, BLOCK * BLOCK))
+    return (repeated - repeated.mean(2, keepdim=True)).abs().mean()

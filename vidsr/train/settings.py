@@ -85,6 +85,7 @@ class TrainSettings:
     psnr_weight: float
     constraint_weight: float
     perceptual_weight: float
+    lattice_weight: float
     diffusion: DiffusionPolicy | None
     """None trains the estimate, a policy the denoiser."""
     network: UNetShape
