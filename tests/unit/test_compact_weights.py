@@ -119,3 +119,11 @@ def test_another_format_is_refused(saved: Path) -> None:
     _rewrite(saved, format="xpsr-s/9")
     with pytest.raises(CheckpointError, match="xpsr-s/9"):
         weights.load(saved)
+
+
+def test_the_model_card_and_the_tables_are_of_the_weights_in_the_package() -> None:
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    digest = weights.digest(weights.SHIPPED)
+    assert digest in (docs / "xpsr-s.md").read_text(encoding="utf-8")
+    for page in ("benchmarks.md", "contact_sheet.md"):
+        assert digest[:12] in (docs / page).read_text(encoding="utf-8")
