@@ -62,7 +62,7 @@ def lattice(image: Tensor, target: Tensor) -> Tensor:
     window = min(LATTICE_WINDOW, image.shape[2] // BLOCK, image.shape[3] // BLOCK)
     error = F.pixel_unshuffle(image - target, BLOCK)  # [B, 192, h, w]: each position in a block is a channel
     # The mean over a block is no texture.
-    error = error.unflatten(1, (3, BLOCK * BLOCK))
+    error = error.reshape(len(error), 3, BLOCK * BLOCK, *error.shape[2:])
     error = (error - error.mean(2, keepdim=True)).flatten(1, 2)
     columns = _alternating(error.shape[3], like=error)
     rows = _alternating(error.shape[2], like=error)[:, None]
