@@ -17,12 +17,12 @@ def test_dists_beside_a_kept_reference_is_the_same(tmp_path: Path) -> None:
     assert kept is not None
     assert wanted is not None
     pictures = np.random.default_rng(1).integers(0, 256, (4, 48, 48, 3), dtype=np.uint8)
-    first, second, *made = list(pictures)
+    first, second, *made = pictures[0], pictures[1] // 8, *pictures[2:]
     # The reference stays, changes, and comes back.
     pairs = [(made[0], first), (made[1], first), (made[0], second), (made[1], first)]
     found = [kept(one, reference) for one, reference in pairs]
     # Bfloat16, where a processor has it, is short.
-    error = 1e-4 if has_fast_bfloat16("cpu") else 0.0
+    error = 1e-3 if has_fast_bfloat16("cpu") else 0.0
     assert found == pytest.approx([wanted(one, reference) for one, reference in pairs], rel=0, abs=error)
     assert abs(found[0] - found[2]) > 2 * error
     assert found[1] == found[3]
