@@ -139,6 +139,35 @@ def likeness_mask(here: NDArray[np.uint8], there: NDArray[np.uint8], flow: Flow)
     return np.asarray(np.abs(smooth) <= LIKENESS_LEVELS)
 
 
+def trusted_share(trusted: NDArray[np.bool_], block: int, *, side: int) -> NDArray[np.float32]:
+    """Return which share of each block of `block` pixels is trusted, [rows, columns].
+
+    Args:
+        trusted: of a mask above, [H, W].
+        block: pixels on each side.
+        side: the right and lower edges are repeated to multiples of this, which is one of `block`.
+    """
+    import cv2
+
+    height, width = trusted.shape
+    missing = ((0, -height % side), (0, -width % side))
+    whole = np.pad(trusted.astype(np.float32), missing, mode="edge")
+    size = (whole.shape[1] // block, whole.shape[0] // block)
+    return cast(NDArray[np.float32], cv2.resize(whole, size, interpolation=cv2.INTER_AREA))
+
+
+def fading_trust(trusted: NDArray[np.bool_], window: int) -> NDArray[np.float32]:
+    """Return 1 deep inside of what is trusted, [H, W], falling to 0 where it ends.
+
+    A trusted pixel has the trusted share of the `window` x `window` pixels around it, `window` odd.
+    """
+    import cv2
+
+    mask = trusted.astype(np.float32)
+    around = cv2.blur(mask, (window, window), borderType=cv2.BORDER_REPLICATE)
+    return cast(NDArray[np.float32], mask * around)
+
+
 def enlarge_flow(flow: Flow, scale: int) -> Flow:
     """Return the flow of pictures `scale` times as large, float32 [2, scale H, scale W]."""
     return resize_flow(flow, (flow.shape[1] * scale, flow.shape[2] * scale))

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from vidsr.flow import consistency_mask, enlarge_flow, estimate_flow, warp
+from vidsr.flow import consistency_mask, enlarge_flow, estimate_flow, fading_trust, trusted_share, warp
 
 PHOTOGRAPH = Path(__file__).resolve().parents[1] / "data" / "photographs" / "roman-colosseum.jpg"
 PRESETS = ("ultrafast", "fast", "medium")
@@ -215,3 +215,22 @@ def test_importing_flow_does_not_import_opencv() -> None:
     program = "import sys, vidsr.flow; print('cv2' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 96), (36, 52), (32, 32)])
+def test_the_trusted_share_of_blocks_is_their_mean(height: int, width: int) -> None:
+    trusted = np.random.default_rng(3).random((height, width)) < 0.6
+    padded = np.pad(trusted, ((0, -height % 32), (0, -width % 32)), mode="edge")
+    rows, columns = (side // 8 for side in padded.shape)
+    wanted = padded.reshape(rows, 8, columns, 8).mean(axis=(1, 3))
+    np.testing.assert_allclose(trusted_share(trusted, 8, side=32), wanted, atol=1e-6)
+
+
+def test_trust_fades_out_where_it_ends() -> None:
+    trusted = np.zeros((24, 40), dtype=bool)
+    trusted[:, 10:] = True
+    fading = fading_trust(trusted, 9)
+    np.testing.assert_allclose(fading[12, :10], 0)
+    np.testing.assert_allclose(fading[12, 10:15], np.arange(5, 10) / 9, atol=1e-6)
+    # The border of the picture is no end of trust.
+    np.testing.assert_allclose(fading[:, 14:], 1, atol=1e-6)

@@ -6,7 +6,6 @@ where too little of it is, the frame starts from noise. The noise moves along, s
 """
 
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,30 +44,6 @@ class Previous:
     """As it was delivered, of the same shape."""
     trusted: NDArray[np.bool_]
     """Where both hold, [scale * H, scale * W]."""
-
-    def share(self, block: int, *, side: int) -> NDArray[np.float32]:
-        """Return the share of each block of `block` pixels that is trusted, [rows, columns].
-
-        The right and lower edges are repeated to multiples of `side`, which is one of `block`.
-        """
-        import cv2
-
-        height, width = self.trusted.shape
-        missing = ((0, -height % side), (0, -width % side))
-        whole = np.pad(self.trusted.astype(np.float32), missing, mode="edge")
-        size = (whole.shape[1] // block, whole.shape[0] // block)
-        return cast(NDArray[np.float32], cv2.resize(whole, size, interpolation=cv2.INTER_AREA))
-
-    def fading(self, window: int) -> NDArray[np.float32]:
-        """Return 1 deep inside of what is trusted, falling to 0 where it ends, [scale * H, scale * W].
-
-        A trusted pixel has the trusted share of the `window` pixels, odd, to each side of it.
-        """
-        import cv2
-
-        trusted = self.trusted.astype(np.float32)
-        around = cv2.blur(trusted, (window, window), borderType=cv2.BORDER_REPLICATE)
-        return cast(NDArray[np.float32], trusted * around)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

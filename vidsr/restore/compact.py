@@ -16,6 +16,7 @@ from vidsr.diffusion.sampler import guided, sample
 from vidsr.diffusion.schedule import TIMESTEPS, WARM_TIMESTEPS
 from vidsr.diffusion.warm_start import DiffusionCarry, Previous, Start, cold_start, warm_start
 from vidsr.errors import ConfigError
+from vidsr.flow import fading_trust, trusted_share
 from vidsr.media.shown import from_shown, to_shown
 from vidsr.models.compact import text, weights
 from vidsr.models.compact.denoiser import Condition, DenoiserNet
@@ -204,7 +205,9 @@ class CompactRestorer:
         if previous is None or not self._settings.fusion:
             return image
         before = torch.from_numpy(previous.result)[None].to(image.device)
-        share = torch.from_numpy(self._settings.fusion * previous.fading(FADE)).to(image.device)
+        share = torch.from_numpy(self._settings.fusion * fading_trust(previous.trusted, FADE)).to(
+            image.device
+        )
         return image + share * (before - image)
 
     def _timesteps(self, start: Start) -> tuple[int, ...]:
@@ -226,7 +229,7 @@ class CompactRestorer:
         noise = denoiser.transform.spectrum(pad(torch.from_numpy(start.noise)[None].to(device), SCALE))
         trust, previous = torch.zeros_like(noise[:, :1]), torch.zeros_like(noise)
         if start.previous is not None:
-            share = start.previous.share(BLOCK, side=SCALE * SIDE)
+            share = trusted_share(start.previous.trusted, BLOCK, side=SCALE * SIDE)
             trust = torch.from_numpy(share)[None, None].to(device)
             before = torch.from_numpy(start.previous.sample)[None].to(device)
             previous = trust * denoiser.residual(before, estimate)
