@@ -30,7 +30,7 @@ from vidsr.types import Done, LeadIn, Prior, ShotSettings, Work
 
 FADE = 9
 """Pixels of the result over which fusion fades out, odd."""
-DEFAULT_FUSION = 0.3
+DEFAULT_FUSION = 0.25
 MAX_STEPS = max(TIMESTEPS)
 LEAD_IN = LeadIn(frames=2)
 
