@@ -44,8 +44,7 @@ PICTURES = (
         sha256="88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
         licence="public domain",
         credits="Eileen Collins, NASA",
-        statement="downloaded from the NASA Great Images database\n    <https://flic.kr/p/r9qvLn>`__.\n\n"
-        "    No known copyright restrictions, released into the public domain.",
+        statement="No known copyright restrictions, released into the public domain.",
         **SKIMAGE,
     ),
     Picture(
@@ -69,8 +68,7 @@ PICTURES = (
         sha256="7966caf324f6ba843118d98f7a07746d22f6a343430add0233eca5f6eaaa8fcf",
         licence="CC0-1.0",
         credits="Bricks25, CC0Textures",
-        statement="cc0textures.com/view.php?tex=Bricks25>`_ and licensed\n"
-        "    under the Creative Commons CC0 License",
+        statement="view.php?tex=Bricks25>`_ and licensed\n    under the Creative Commons CC0 License",
         **SKIMAGE,
     ),
     Picture(

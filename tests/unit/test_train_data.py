@@ -261,6 +261,7 @@ DIFFUSION = DiffusionPolicy(
     negative_probability=0.3,
     residual_weight=0.1,
     temporal_weight=0.1,
+    adversarial_weight=0.0,
     motion=MOTION,
     best_steps=2,
     best_strength=0.5,
