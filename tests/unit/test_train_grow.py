@@ -80,6 +80,7 @@ def test_the_smaller_one_stays_as_it_is(small: EstimateNet) -> None:
         UNetShape(widths=(8, 12, 16), pairs=(1, 1, 1), num_heads=4),
         UNetShape(widths=(8, 12, 16), pairs=(1, 1, 1), num_heads=2, num_sfa=1),
         UNetShape(widths=(8, 12, 16), pairs=(1, 0, 1), num_heads=2),
+        UNetShape(widths=(8, 12, 16), pairs=(1, 1, 1), num_heads=2, stem_side=5),
     ],
     ids=str,
 )

@@ -211,6 +211,15 @@ def test_the_estimate_is_trained_on_the_weighted_sum_of_its_losses() -> None:
     torch.testing.assert_close(total, wanted)
 
 
+def test_a_weight_of_the_lattice_counts_without_lpips_too() -> None:
+    task = make_task(dataclasses.replace(TINY, lattice_weight=3.0), None, perceptual=None, device="cpu")
+    batch = Batch(torch.rand(2, 3, 24, 24), torch.rand(2, 3, 96, 96), ["strong noise", ""], ["", ""], None)
+    total, parts = task.losses(batch, step=0)
+    rest = parts["charbonnier"] + 0.05 * parts["constraint"] + 0.01 * parts["negative_psnr"]
+    assert float(parts["lattice"].detach()) > 0
+    torch.testing.assert_close(total, rest + 3 * parts["lattice"])
+
+
 @pytest.mark.parametrize("name", ["psnr_weight", "constraint_weight"])
 def test_what_is_of_the_estimate_is_refused_beside_diffusion(name: str) -> None:
     with pytest.raises(ConfigError, match=name):

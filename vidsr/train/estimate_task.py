@@ -68,8 +68,9 @@ class EstimateTask:
             with torch.autocast(self._device, torch.bfloat16, enabled=has_fast_bfloat16(self._device)):
                 pair = at_random_phase((estimate.image, batch.target), Draw(self._settings.seed, step))
                 parts["perceptual"] = self._perceptual(*pair).float().mean()
-            parts["lattice"] = lattice(estimate.image, batch.target)
             total = total + self._settings.perceptual_weight * parts["perceptual"]
+        if self._settings.lattice_weight:
+            parts["lattice"] = lattice(estimate.image, batch.target)
             total = total + self._settings.lattice_weight * parts["lattice"]
         return Losses(total, parts)
 

@@ -17,17 +17,17 @@ def grown(network: EstimateNet, shape: UNetShape) -> EstimateNet:
 
     Args:
         network: the smaller one; it is left as it is.
-        shape: at least as wide at the upper two levels, at least as many pairs at each; the lowest width and
-            the attention cannot grow.
+        shape: at least as wide at the upper two levels, at least as many pairs at each; the lowest width, the
+            attention and the stem's kernel cannot grow.
 
     Raises:
         CheckpointError: `shape` is smaller somewhere, or differs where nothing can grow.
     """
     old = network.shape
-    fixed = (old.widths[2], old.num_sfa, old.num_heads) == (shape.widths[2], shape.num_sfa, shape.num_heads)
+    fixed = [(each.widths[2], each.num_sfa, each.num_heads, each.stem_side) for each in (old, shape)]
     sizes = zip(old.widths + old.pairs, shape.widths + shape.pairs, strict=True)
     larger = all(known <= wanted for known, wanted in sizes)
-    if not (fixed and larger):
+    if not (fixed[0] == fixed[1] and larger):
         msg = f"a network of {old} cannot grow to {shape}"
         raise CheckpointError(msg)
     result = EstimateNet(shape)

@@ -1,7 +1,5 @@
 """A smaller denoiser that begins with what a larger one has left: training mends what it lost."""
 
-import torch
-
 from vidsr.errors import CheckpointError
 from vidsr.models.compact.denoiser import DenoiserNet
 from vidsr.models.compact.unet import UNetShape
@@ -31,6 +29,5 @@ def pruned(network: DenoiserNet, shape: UNetShape) -> DenoiserNet:
     if shape.stem_side != old.stem_side:
         middle = old.stem_side // 2
         state["unet.stem.weight"] = state["unet.stem.weight"][..., middle : middle + 1, middle : middle + 1]
-    with torch.no_grad():
-        result.load_state_dict({name: state[name] for name in result.state_dict()})
+    result.load_state_dict({name: state[name] for name in result.state_dict()})
     return result
