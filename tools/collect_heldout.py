@@ -28,6 +28,7 @@ from packages import (
     DebianSuite,
     Fetched,
     ToolError,
+    command,
     command_line,
     fetch_npm,
     fetch_python,
@@ -263,8 +264,9 @@ def build(work: Path, output: Path, training: Sequence[str]) -> dict[str, object
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
     parser = command_line(__doc__)
     parser.add_argument("--output", type=Path, required=True, help="new or older folder of crops")
     parser.add_argument("--list", type=Path, required=True, help="YAML file to write the hashes to")
@@ -272,22 +274,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, help="keep the downloads here (default: a temporary folder)")
     options = parser.parse_args(arguments)
     output: Path = options.output
-    try:
-        training = training_hashes(options.training)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output.parent) as scratch:
-            work = options.work or Path(scratch)
-            work.mkdir(parents=True, exist_ok=True)
-            built = Path(scratch) / "crops"
-            built.mkdir()
-            content = build(work, built, training)
-            (built / "hashes.json").write_text(json.dumps(content, indent=1) + "\n")
-            publish(built, output, marker="hashes.json")
-        options.list.write_text(LIST_HEADER + yaml.safe_dump(content, sort_keys=False, width=110))
-    except ToolError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    training = training_hashes(options.training)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent) as scratch:
+        work = options.work or Path(scratch)
+        work.mkdir(parents=True, exist_ok=True)
+        built = Path(scratch) / "crops"
+        built.mkdir()
+        content = build(work, built, training)
+        (built / "hashes.json").write_text(json.dumps(content, indent=1) + "\n")
+        publish(built, output, marker="hashes.json")
+    options.list.write_text(LIST_HEADER + yaml.safe_dump(content, sort_keys=False, width=110))
 
 
 if __name__ == "__main__":

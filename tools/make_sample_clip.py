@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import imageio_ffmpeg
-from packages import ToolError, check_digest, command_line, run_client
+from packages import ToolError, check_digest, command, command_line, run_client
 
 DOG_SHA256 = "9b0710a436413f75cc3cd1c1048aa3c4d7c28f76f51ef6a25413d0018d22ec99"
 WIDTH, HEIGHT = 320, 180
@@ -44,19 +44,15 @@ def encode(source: Path, target: Path) -> None:
     print(f"{target}: {size_bytes} bytes")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
     parser = command_line(__doc__)
     parser.add_argument("source", type=Path, help="dog.mp4, as tools/fetch_clips.py writes it")
     parser.add_argument("target", type=Path, help="mp4 file to write")
     options = parser.parse_args(arguments)
-    try:
-        check_digest(options.source, DOG_SHA256)
-        encode(options.source, options.target)
-    except ToolError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    check_digest(options.source, DOG_SHA256)
+    encode(options.source, options.target)
 
 
 if __name__ == "__main__":
