@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.bench.peers import Pixels, to_image, to_pixels
+from tests.bench.peers import to_image, to_pixels
+from vidsr.evaluate.image import Pixels
 
 FOLDER = "basicvsr"
 """Below the peers; also the name of the package that it is imported as."""

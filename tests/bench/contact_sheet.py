@@ -22,12 +22,12 @@ from PIL import Image, ImageDraw, ImageFont
 from tests.bench.drawings import line_art, printed_text
 from tests.bench.end_to_end import machine
 from tests.bench.methods import Restore, enlargements
-from tests.bench.samples import Pixels, picture, read_set
+from tests.bench.samples import picture, read_set
 from tests.bench.targets import BICUBIC, DEFAULT, ESTIMATE
 from tests.bench.threads import one_thread
 from tests.bench.xpsr_s import at_full_strength, xpsr_s
 from vidsr.evaluate.clips import read_picture
-from vidsr.evaluate.image import psnr
+from vidsr.evaluate.image import Pixels, psnr
 from vidsr.models.compact import weights
 from vidsr.train.draw import Draw
 

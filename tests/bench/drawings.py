@@ -3,8 +3,9 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+from vidsr.evaluate.image import Pixels
 
 SIDE = 256
 FINENESS = 4
@@ -20,7 +21,6 @@ LINES = (
     (8, "After the reduction these letters are two pixels high."),
 )
 
-Pixels = NDArray[np.uint8]
 Point = tuple[float, float]
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from tests.bench.basicvsr import open_basicvsr
 from tests.bench.peers import NcnnNetwork
-from tests.bench.samples import Pixels, Sample
+from tests.bench.samples import Sample
+from vidsr.evaluate.image import Pixels
 from vidsr.media.swscale import PictureFormat, resampler
 from vidsr.models.compact.estimate import SCALE
 from vidsr.types import Colour

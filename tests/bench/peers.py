@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-Pixels = NDArray[np.uint8]
+from vidsr.evaluate.image import Pixels
+
 Operation = Callable[[Sequence[Tensor]], Tensor]
 
 MAGIC = "7767517"

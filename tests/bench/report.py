@@ -25,6 +25,19 @@ class Table:
     rows: Mapping[str, Row]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All that is written."""
+
+    tables: Sequence[Table]
+    blocks: Sequence[Block]
+    aims: Sequence[Target]
+    about: Mapping[str, object]
+    """Machine, weights and settings."""
+    sources: Mapping[str, str]
+    """What computes each metric."""
+
+
 def write_report(
     folder: Path, blocks: Sequence[Block], *, about: Mapping[str, object], sources: Mapping[str, str]
 ) -> str:
@@ -36,11 +49,13 @@ def write_report(
         about: machine, weights and settings.
         sources: what computes each metric.
     """
-    tables, aims = list(_tables(blocks)), targets(blocks)
-    markdown = _markdown(tables, blocks, aims, about=about, sources=sources)
+    report = Report(
+        tables=list(_tables(blocks)), blocks=blocks, aims=targets(blocks), about=about, sources=sources
+    )
+    markdown = _markdown(report)
     write_whole(folder / "comparison.md", markdown)
-    write_whole(folder / "comparison.csv", _csv(tables, sources))
-    write_whole(folder / "comparison.json", _json(tables, blocks, aims, about=about, sources=sources))
+    write_whole(folder / "comparison.csv", _csv(report))
+    write_whole(folder / "comparison.json", _json(report))
     return markdown
 
 
@@ -54,16 +69,9 @@ def _tables(blocks: Sequence[Block]) -> Iterator[Table]:
                 yield Table(block=block, beside=base, rows=rows)
 
 
-def _markdown(
-    tables: Sequence[Table],
-    blocks: Sequence[Block],
-    aims: Sequence[Target],
-    *,
-    about: Mapping[str, object],
-    sources: Mapping[str, str],
-) -> str:
-    parts = ["```json", json.dumps(about, indent=2), "```", ""]
-    for table in tables:
+def _markdown(report: Report) -> str:
+    parts = ["```json", json.dumps(report.about, indent=2), "```", ""]
+    for table in report.tables:
         block = table.block
         if table.beside:
             parts += [f"The same samples, less {table.beside}:", ""]
@@ -72,9 +80,16 @@ def _markdown(
             sizes = _distinct(block.sizes)
             parts += [f"{len(block.samples)}, degraded to {sizes}; mean with 95 % bootstrap interval.", ""]
         parts.append(to_markdown(table.rows))
-    parts += ["### Costs", "", costs_to_markdown(blocks), "### Aims", "", targets_to_markdown(aims)]
+    parts += [
+        "### Costs",
+        "",
+        costs_to_markdown(report.blocks),
+        "### Aims",
+        "",
+        targets_to_markdown(report.aims),
+    ]
     parts += ["### What computed the figures", "", "| metric | computed by |", "|---|---|"]
-    parts += [f"| {name} | {source} |" for name, source in sources.items()]
+    parts += [f"| {name} | {source} |" for name, source in report.sources.items()]
     return "\n".join(parts) + "\n"
 
 
@@ -110,27 +125,20 @@ def _cell(cost: float | None) -> str:
     return "not computed" if cost is None else f"{cost:.4g}"
 
 
-def _csv(tables: Sequence[Table], sources: Mapping[str, str]) -> str:
+def _csv(report: Report) -> str:
     lines: list[str] = []
-    for table in tables:
-        head, *rows = to_csv(table.rows, sources).splitlines()
+    for table in report.tables:
+        head, *rows = to_csv(table.rows, report.sources).splitlines()
         lines = lines or [f"degradation,samples,beside,{head}"]
         lines += [f"{table.block.degradation},{table.block.kind},{table.beside},{row}" for row in rows]
     return "\n".join(lines) + "\n"
 
 
-def _json(
-    tables: Sequence[Table],
-    blocks: Sequence[Block],
-    aims: Sequence[Target],
-    *,
-    about: Mapping[str, object],
-    sources: Mapping[str, str],
-) -> str:
+def _json(report: Report) -> str:
     """Return all there is, with the figures of each sample."""
     return json.dumps(
         {
-            "about": about,
+            "about": report.about,
             "tables": [
                 {
                     "degradation": table.block.degradation,
@@ -138,7 +146,7 @@ def _json(
                     "beside": table.beside,
                     **json.loads(to_json(table.rows)),
                 }
-                for table in tables
+                for table in report.tables
             ],
             "samples": [
                 {
@@ -148,10 +156,10 @@ def _json(
                     "figures": block.figures,
                     "made": {name: [asdict(one) for one in made] for name, made in block.made.items()},
                 }
-                for block in blocks
+                for block in report.blocks
             ],
-            "aims": [{**asdict(aim), "is_met": aim.is_met} for aim in aims],
-            "computed_by": sources,
+            "aims": [{**asdict(aim), "is_met": aim.is_met} for aim in report.aims],
+            "computed_by": report.sources,
         },
         indent=2,
     )

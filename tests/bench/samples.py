@@ -11,19 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from tests.bench.peers import to_pixels
 from vidsr.degradation_words import Degradation, describe
 from vidsr.evaluate.clips import read_clip, read_picture
+from vidsr.evaluate.image import Pixels
 from vidsr.models.compact.estimate import SCALE
 from vidsr.restore.picture import measure
 from vidsr.train.degradation import DegradationSet, degrade_clip
 from vidsr.train.draw import Draw
 from vidsr.train.settings import read_degradation
 from vidsr.types import Prior
-
-Pixels = NDArray[np.uint8]
-"""RGB [H, W, 3]."""
 
 DEGRADATIONS = Path(__file__).resolve().parents[2] / "configs" / "train" / "degradation"
 CLIPS = ("bird-walking.webm", "corridor.webm", "people.webm", "city.mpg")
@@ -109,7 +107,7 @@ def _sample(
 ) -> Sample:
     tensors = [torch.from_numpy(frame).permute(2, 0, 1).float() / 255 for frame in clean]
     made = degrade_clip(tensors, draw, settings, grains=grains)
-    degraded = [(255 * one.lr).round().byte().permute(1, 2, 0).contiguous().numpy() for one in made]
+    degraded = [to_pixels(one.lr) for one in made]
     return Sample(name=name, clean=clean, degraded=degraded, truth=made[0].truth)
 
 

@@ -23,8 +23,9 @@ from PIL import Image
 
 from tests.bench.costs import counted, timed
 from tests.bench.methods import Kind, Method
-from tests.bench.samples import Pixels, Sample
+from tests.bench.samples import Sample
 from vidsr.evaluate.clips import read_picture
+from vidsr.evaluate.image import Pixels
 from vidsr.evaluate.metric import Step
 from vidsr.evaluate.suite import Metrics
 from vidsr.files import write_whole

@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 
 from tests.bench.methods import BOTH, Kind, Method, Restore, Restored
-from tests.bench.samples import Pixels, Sample
+from tests.bench.samples import Sample
+from vidsr.evaluate.image import Pixels
 from vidsr.job.parts import parts_of, seed_of
 from vidsr.models.compact import weights
 from vidsr.models.compact.estimate import SCALE
