@@ -6,7 +6,14 @@ import pytest
 from vidsr.errors import OtherWorkError, OutputBusyError
 from vidsr.job.identity import JobIdentity
 from vidsr.job.lock import locked
-from vidsr.job.unfinished import clean, lock_path, refuse_other_work, state_folder, unfinished_path
+from vidsr.job.unfinished import (
+    clean,
+    lock_path,
+    refuse_other_work,
+    remove_bare,
+    state_folder,
+    unfinished_path,
+)
 from vidsr.job.work_folder import WorkFolder
 
 JOB = JobIdentity(
@@ -53,6 +60,17 @@ def test_what_was_killed_before_it_had_a_plan_is_in_nobodys_way(tmp_path: Path) 
     refuse_other_work(output, state_folder(output), OTHER)
     assert not folder.root.exists()
     assert not empty.exists()
+
+
+def test_a_folder_with_nothing_but_a_lock_is_removed_and_one_with_work_is_not(tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    work = leave_work(output, state_folder(output))
+    bare = state_folder(output) / "0123456789abcdef"
+    bare.mkdir()
+    (bare / "lock").touch()
+    remove_bare(output, state_folder(output))
+    assert not bare.exists()
+    assert work.num_records == 1
 
 
 def test_clean_removes_the_unfinished_work_and_says_so(tmp_path: Path) -> None:

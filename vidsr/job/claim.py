@@ -10,7 +10,15 @@ from vidsr.job.job import Job, Report, Stages
 from vidsr.job.lock import locked, remove_if_empty
 from vidsr.job.plan import identify, versions
 from vidsr.job.publish import check_place, default_output
-from vidsr.job.unfinished import discard, folders_of, lock_path, refuse_other_work, state_folder, throw_away
+from vidsr.job.unfinished import (
+    discard,
+    folders_of,
+    lock_path,
+    refuse_other_work,
+    remove_bare,
+    state_folder,
+    throw_away,
+)
 from vidsr.job.work_folder import WorkFolder
 from vidsr.media.admit import admit
 from vidsr.media.container import suffix_for
@@ -45,6 +53,7 @@ def claim_output(job: Job, stages: Stages, ending: ExitStack) -> Claim:
     check_place(job.input, output)
     ending.enter_context(locked(lock_path(output), what=str(output)))
     work_dir = job.work_dir or state_folder(output)
+    remove_bare(output, work_dir)
     finished = [folder for folder in folders_of(output, work_dir) if folder.published(output)]
     if not finished or not job.resume:
         _refuse_existing(output, overwrite=job.overwrite)

@@ -103,6 +103,16 @@ def discard(output: Path, work_dir: Path) -> Cleaned:
     return Cleaned(removed=removed, left=left)
 
 
+def remove_bare(output: Path, work_dir: Path) -> None:
+    """Remove the work folders of `output`, whose lock is held, that hold nothing but their own lock.
+
+    A run was killed right after it had made one, or when it had removed everything else at its end.
+    """
+    for folder in folders_of(output, work_dir):
+        if folder.is_bare:
+            throw_away(folder)
+
+
 def throw_away(folder: WorkFolder) -> list[Path]:
     """Remove a work folder that no run is at work in; return what is left because it is not ours."""
     with locked(folder.lock_path, what=str(folder.root)):

@@ -280,6 +280,11 @@ class WorkFolder:
         return [path for path in reversed(found) if path.exists() and not path.is_dir()]
 
     @property
+    def is_bare(self) -> bool:
+        """Whether nothing is in it, but for its lock."""
+        return all(path == self.lock_path for path in self.root.iterdir())
+
+    @property
     def num_records(self) -> int:
         """How many parts are in the journal, whatever they are made from."""
         return len(list(self.root.glob("parts/*.json")))
