@@ -278,7 +278,7 @@ class RestoreConfig(_Section):
         ge=0,
         lt=1,
         description="Of xpsr-s: share of the frame before in a warm start, steadier and a little softer; "
-        "null is 0.2.",
+        "null is what the restorer is best at.",
     )
     xpsr: XpsrConfig = Field(XpsrConfig(), description="What xpsr alone has.")
     batch_parts: int = Field(1, ge=1, le=64, description="Parts that are restored side by side in one batch.")
