@@ -15,9 +15,10 @@ from tests.bench.samples import read_set
 from tests.photographs import make_pack
 from vidsr.errors import CheckpointError, InputError
 from vidsr.models.compact import weights
-from vidsr.train.data import SampleMaker, load_pack
+from vidsr.train.data import SampleMaker
 from vidsr.train.held_out import HeldOut
 from vidsr.train.loop import make_task
+from vidsr.train.pack import load_pack
 from vidsr.train.settings import TrainSettings, read_settings
 
 PHOTOGRAPHS = sorted((Path(__file__).parents[1] / "data" / "photographs").glob("*.jpg"))

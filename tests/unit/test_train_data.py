@@ -1,7 +1,5 @@
-"""Packs, samples and captions of the training."""
+"""Samples and batches of the training."""
 
-import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,26 +7,15 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image
-from torch import Tensor
 from torch.nn import functional as F
 
-from tests.photographs import make_pack, make_picture
-from vidsr.degradation_words import Degradation, describe
-from vidsr.errors import ConfigError, InputError
+from tests.photographs import make_picture
+from vidsr.errors import InputError
 from vidsr.models.compact.estimate import enlarge
-from vidsr.train.data import (
-    Photograph,
-    SampleMaker,
-    Tile,
-    caption_and_target,
-    load_pack,
-    without_captions,
-)
-from vidsr.train.degradation import Degraded
+from vidsr.train.data import SampleMaker
 from vidsr.train.draw import Draw
-from vidsr.train.held_out import HeldOut, difference_hash, read_held_out
 from vidsr.train.motion import margin_of, move, warp
+from vidsr.train.pack import Photograph, Tile
 from vidsr.train.settings import CaptionPolicy, DiffusionPolicy, MotionPolicy, read_degradation
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -54,35 +41,6 @@ def _maker(captions: CaptionPolicy = PLAIN, seed: int = 1) -> SampleMaker:
     )
 
 
-def _degraded() -> tuple[Tensor, Degraded]:
-    """A flat clean picture, and its noisy, compressed, blurred reduction."""
-    clean = torch.full((3, 64, 64), 0.5)
-    noise = 0.05 * torch.randn(3, 16, 16, generator=torch.Generator().manual_seed(1))
-    blocks = 0.02 * torch.ones(3, 16, 16)
-    quiet = torch.full((3, 16, 16), 0.5)
-    return clean, Degraded(
-        lr=quiet + noise + blocks,
-        without_noise=quiet + blocks,
-        without_compression=quiet + noise,
-        truth=Degradation(noise_sigma=12.0, blur_sigma=0.7, jpeg_quality=50.0),
-    )
-
-
-def test_a_pack_gives_its_pictures(tmp_path: Path) -> None:
-    pack = make_pack(tmp_path / "pack", make_picture(1), make_picture(2))
-    pictures = load_pack(pack, held_out=HeldOut())
-    assert [picture.pixels.shape for picture in pictures] == [(3, 80, 112)] * 2
-    np.testing.assert_array_equal(pictures[1].pixels.permute(1, 2, 0).numpy(), np.array(make_picture(2)))
-
-
-def test_a_crop_has_the_tags_of_the_tile_it_lies_in() -> None:
-    tiles = [Tile(0, 0, 64, ["dog"]), Tile(0, 64, 64, ["snow", "tree"]), Tile(0, 128, 64, [])]
-    picture = Photograph(torch.zeros(3, 64, 192), tiles)
-    assert picture.tags_at(32, 20) == ["dog"]
-    assert picture.tags_at(32, 110) == ["snow", "tree"]
-    assert picture.tags_at(0, 192) == []
-
-
 def test_tags_are_told_half_of_the_time_and_to_the_denoiser_alone() -> None:
     picture = _photograph(np.array(make_picture(1, 144, 160)))._replace(tiles=[Tile(0, 0, 144, ["a dog"])])
     maker = replace(_maker(), pictures=[picture])
@@ -91,67 +49,6 @@ def test_tags_are_told_half_of_the_time_and_to_the_denoiser_alone() -> None:
     told = [replace(maker, diffusion=settings).sample(0, position).high_level for position in range(40)]
     assert set(told) == {"", "a dog"}
     assert 10 <= told.count("a dog") <= 30
-
-
-def test_tags_are_read_with_the_pack_and_rubbish_is_refused(tmp_path: Path) -> None:
-    pack = make_pack(tmp_path / "pack", make_picture(1))
-    name = json.loads((pack / "manifest.json").read_text())["pictures"][0]["file"]
-    tile = {"top": 0, "left": 0, "size": 64, "tags": ["dog"]}
-    (pack / "tags.json").write_text(json.dumps({name: [tile]}))
-    assert load_pack(pack, held_out=HeldOut())[0].tiles == [Tile(0, 0, 64, ["dog"])]
-    (pack / "tags.json").write_text("[1]")
-    with pytest.raises(InputError, match=r"tags\.json: not the tags of a pack"):
-        load_pack(pack, held_out=HeldOut())
-
-
-def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no manifest\.json; make the pack with"):
-        load_pack(tmp_path, held_out=HeldOut())
-
-
-def test_a_picture_that_was_exchanged_is_refused(tmp_path: Path) -> None:
-    pack = make_pack(tmp_path / "pack", make_picture(1))
-    make_picture(2).save(pack / "0.png")
-    with pytest.raises(InputError, match=r"0\.png: not the picture that manifest\.json names"):
-        load_pack(pack, held_out=HeldOut())
-
-
-@pytest.mark.parametrize("change", ["none", "thumbnail", "mirror"])
-def test_a_held_out_photograph_is_refused_whatever_was_done_to_it(tmp_path: Path, change: str) -> None:
-    picture = make_picture(1, 160, 224)
-    held_out = HeldOut(difference_hashes=(difference_hash(picture),), near_duplicate_bits=32)
-    if change == "thumbnail":
-        picture = picture.resize((112, 80), Image.Resampling.LANCZOS)
-    elif change == "mirror":
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    with pytest.raises(ConfigError, match="held out for evaluation"):
-        load_pack(make_pack(tmp_path / "pack", picture), held_out=held_out)
-
-
-def test_an_unrelated_photograph_is_not_held_out() -> None:
-    held_out = HeldOut(difference_hashes=(difference_hash(make_picture(1)),), near_duplicate_bits=32)
-    assert not any(held_out.holds(make_picture(seed)) for seed in range(2, 12))
-
-
-def test_a_held_out_crop_is_known_by_its_pixels() -> None:
-    crop = make_picture(5)
-    held_out = HeldOut(pixels_sha256=frozenset({hashlib.sha256(crop.tobytes()).hexdigest()}))
-    assert held_out.holds(crop)
-    assert not held_out.holds(make_picture(6))
-
-
-def test_the_shipped_list_of_held_out_pictures_can_be_read() -> None:
-    held_out = read_held_out(CONFIGS / "evaluate" / "heldout.yaml")
-    assert len(held_out.difference_hashes) >= 12
-    assert len(held_out.pixels_sha256) >= 60
-    assert 0 < held_out.near_duplicate_bits < 64
-
-
-def test_a_file_that_is_no_list_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "list.yaml"
-    path.write_text("sources: 3\n")
-    with pytest.raises(ConfigError, match="not a list of held-out pictures"):
-        read_held_out(path)
 
 
 def test_a_picture_smaller_than_a_crop_is_refused() -> None:
@@ -187,53 +84,6 @@ def test_crops_start_at_multiples_of_four_and_come_in_all_orientations() -> None
         )
         assert target.shape == (3, 64, 64)
     assert len(orientations) == 8
-
-
-def test_the_caption_tells_the_truth_where_nothing_is_held_back() -> None:
-    clean, degraded = _degraded()
-    sample = caption_and_target(clean, degraded, PLAIN, Draw(1))
-    assert sample.low_level == describe(degraded.truth)
-    assert torch.equal(sample.target, clean)
-
-
-@pytest.mark.parametrize("name", ["noise", "blur", "compression blocks"])
-def test_what_the_caption_denies_stays_in_the_target(name: str) -> None:
-    clean, degraded = _degraded()
-    clean[:, 32:] = 0.8
-    policy = replace(PLAIN, keep_probability=1.0)
-    drawn = (caption_and_target(clean, degraded, policy, Draw(seed)) for seed in range(50))
-    sample = next(sample for sample in drawn if f"no {name}" in sample.low_level)
-    kept = sample.target - clean
-    if name == "noise":
-        wanted = enlarge((degraded.lr - degraded.without_noise)[None])[0]
-    elif name == "compression blocks":
-        wanted = torch.full_like(clean, 0.02)
-    else:
-        wanted = F.avg_pool2d(clean, 11, stride=1, padding=5, count_include_pad=False) - clean
-        # Blurring by 2.8 pixels acts on the edge and nowhere else.
-        assert float(kept[:, :16].abs().max()) < 1e-5
-        assert float((kept * wanted)[:, 26:38].mean()) > 1e-3
-        return
-    torch.testing.assert_close(kept, wanted, atol=1e-5, rtol=0)
-
-
-def test_what_is_not_known_cannot_be_denied() -> None:
-    clean, degraded = _degraded()
-    unknown = replace(degraded, truth=Degradation(noise_sigma=0.0, blur_sigma=0.0, jpeg_quality=None))
-    for seed in range(20):
-        sample = caption_and_target(clean, unknown, replace(PLAIN, keep_probability=1.0), Draw(seed))
-        assert torch.equal(sample.target, clean)
-        assert sample.low_level == "no noise, no blur"
-
-
-def test_a_misjudged_degree_leaves_the_target_clean() -> None:
-    clean, degraded = _degraded()
-    policy = replace(PLAIN, misjudge_probability=1.0)
-    samples = [caption_and_target(clean, degraded, policy, Draw(seed)) for seed in range(40)]
-    captions = [sample.low_level for sample in samples]
-    assert "strong noise" in " ".join(captions)
-    assert "moderate noise" in " ".join(captions)
-    assert all(torch.equal(sample.target, clean) for sample in samples)
 
 
 def test_of_several_crops_the_one_with_detail_is_taken() -> None:
@@ -308,39 +158,3 @@ def test_a_batch_for_diffusion_says_which_samples_have_a_frame_before() -> None:
     for sample in negative:
         assert sample.previous is None
         torch.testing.assert_close(sample.target, enlarge(sample.lr[None])[0])
-
-
-def test_a_clean_picture_has_nothing_to_deny() -> None:
-    clean = torch.full((3, 32, 32), 0.5)
-    lr = torch.full((3, 8, 8), 0.5)
-    truth = Degradation(noise_sigma=0.0, blur_sigma=0.0, jpeg_quality=100.0)
-    degraded = Degraded(lr=lr, without_noise=lr, without_compression=lr, truth=truth)
-    sample = caption_and_target(clean, degraded, replace(PLAIN, keep_probability=1.0), Draw(1))
-    assert torch.equal(sample.target, clean)
-    assert sample.low_level == "no noise, no blur, no compression blocks"
-
-
-def test_a_caption_may_be_empty_and_then_everything_is_restored() -> None:
-    clean, degraded = _degraded()
-    sample = caption_and_target(clean, degraded, replace(PLAIN, empty_probability=1.0), Draw(1))
-    assert sample.low_level == ""
-    assert torch.equal(sample.target, clean)
-
-
-def test_dropped_phrases_leave_the_target_clean() -> None:
-    clean, degraded = _degraded()
-    policy = replace(PLAIN, drop_probability=0.5)
-    samples = [caption_and_target(clean, degraded, policy, Draw(seed)) for seed in range(20)]
-    assert len({sample.low_level for sample in samples}) > 3
-    assert all(torch.equal(sample.target, clean) for sample in samples)
-
-
-@pytest.mark.parametrize(("share", "words"), [(0.3, True), (1.0, False)])
-def test_validation_tells_the_truth_to_those_who_know_words(share: float, words: bool) -> None:
-    policy = CaptionPolicy(
-        empty_probability=share, drop_probability=0.9, keep_probability=0.9, misjudge_probability=0.9
-    )
-    clean, degraded = _degraded()
-    sample = caption_and_target(clean, degraded, without_captions(policy), Draw(1))
-    assert sample.low_level == (describe(degraded.truth) if words else "")
-    assert torch.equal(sample.target, clean)

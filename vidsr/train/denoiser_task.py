@@ -16,10 +16,10 @@ from vidsr.models.compact.unet import Priors
 from vidsr.models.compact.weights import CompactModel, WeightsInfo
 from vidsr.models.device import has_fast_bfloat16
 from vidsr.train.adversary import Adversary, fooling_loss, telling_loss
-from vidsr.train.data import Batch, PreviousBatch, SampleMaker, psnr
+from vidsr.train.data import Batch, PreviousBatch, SampleMaker
 from vidsr.train.draw import Draw
 from vidsr.train.estimate_task import means, validation_batches
-from vidsr.train.losses import at_random_phase, charbonnier, lattice
+from vidsr.train.losses import at_random_phase, charbonnier, lattice, psnr
 from vidsr.train.motion import warp
 from vidsr.train.prune import pruned
 from vidsr.train.settings import DiffusionPolicy, TrainSettings

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from vidsr.models.compact.estimate import EstimateNet, FreeHeads, enlarge
 from vidsr.models.compact.weights import CompactModel, WeightsInfo
 from vidsr.models.device import has_fast_bfloat16
-from vidsr.train.data import Batch, SampleMaker, psnr, without_captions
+from vidsr.train.captions import without_captions
+from vidsr.train.data import Batch, SampleMaker
 from vidsr.train.draw import Draw
 from vidsr.train.grow import grown
-from vidsr.train.losses import at_random_phase, charbonnier, lattice, negative_psnr
+from vidsr.train.losses import at_random_phase, charbonnier, lattice, negative_psnr, psnr
 from vidsr.train.settings import TrainSettings
 from vidsr.train.task import Losses, Perceptual, read_priors
 

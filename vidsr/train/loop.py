@@ -18,12 +18,13 @@ from torch.utils.data import DataLoader
 from vidsr.errors import CheckpointError, ConfigError
 from vidsr.models.compact import weights
 from vidsr.train import checkpoint
-from vidsr.train.data import Batch, BatchStream, SampleMaker, load_pack
+from vidsr.train.data import Batch, BatchStream, SampleMaker
 from vidsr.train.degradation import DegradationSet
 from vidsr.train.denoiser_task import DenoiserTask
 from vidsr.train.estimate_task import EstimateTask
 from vidsr.train.gradients import refuse_diverged
 from vidsr.train.held_out import HeldOut
+from vidsr.train.pack import load_pack
 from vidsr.train.ranks import average_gradients, run_ranks
 from vidsr.train.settings import TrainSettings
 from vidsr.train.task import Perceptual, Task

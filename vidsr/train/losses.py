@@ -1,4 +1,4 @@
-"""The distances that training minimises, beside LPIPS (vidsr/models/lpips.py)."""
+"""The distances that training minimises, beside LPIPS (vidsr/models/lpips.py), and is watched by."""
 
 from collections.abc import Sequence
 
@@ -77,3 +77,8 @@ def _alternating(length: int, *, like: Tensor) -> Tensor:
     signs = torch.ones(length, device=like.device)
     signs[1::2] = -1
     return signs
+
+
+def psnr(image: Tensor, target: Tensor) -> float:
+    """Return the PSNR in dB over all channels of pictures in [0, 1]: for watching a run, not for reports."""
+    return float(-10 * torch.log10(F.mse_loss(image.clamp(0, 1), target)))

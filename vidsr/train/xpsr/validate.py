@@ -15,7 +15,7 @@ from vidsr.models.xpsr.unet import XpsrUNet
 from vidsr.restore.xpsr.networks import Networks
 from vidsr.restore.xpsr.restorer import XpsrRestorer
 from vidsr.restore.xpsr.settings import XpsrSettings
-from vidsr.train.data import psnr
+from vidsr.train.losses import psnr
 from vidsr.train.xpsr.encode import Encoder
 from vidsr.train.xpsr.objective import TrainedPair
 from vidsr.train.xpsr.pairs import VALIDATION_STEP, Sample, beside, from_unit, to_unit
