@@ -231,6 +231,9 @@ def train(  # noqa: PLR0913, PLR0917  # one parameter an option
     ] = None,
     device: Annotated[str, typer.Option(metavar="cpu|cuda")] = "cpu",
     ranks: Annotated[int, typer.Option(metavar="N", help="Processes that share a batch.")] = 1,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write the log to OUTPUT/tensorboard, as event files.")
+    ] = False,
 ) -> int:
     """Train the embedded model, or XPSR."""
     import logging
@@ -250,6 +253,7 @@ def train(  # noqa: PLR0913, PLR0917  # one parameter an option
         ablate=ablation_of(ablate),
         device=device,
         ranks=ranks,
+        tensorboard=tensorboard,
     )
     typer.echo(str(start(options)))
     return EXIT_DONE

@@ -50,9 +50,10 @@ def test_weights_that_were_trained_are_added_and_restore_a_video(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = arguments(folder, "run", steps=2, precision="bfloat16", gradient_checkpointing=True)
-    done = run_vidsr("train", *options, cwd=folder)
+    done = run_vidsr("train", *options, "--tensorboard", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(folder / "run" / "checkpoint-2")
+    assert len(list((folder / "run" / "tensorboard").glob("events.out.tfevents.*"))) == 1
     monkeypatch.setenv("VIDSR_MODELS", str(folder / "models"))
     install.add("xpsr", folder / "run", base=str(folder / "sd"))
     clip = folder / "in.mkv"
@@ -99,11 +100,17 @@ def test_two_processes_share_a_batch_and_end_where_one_ends(folder: Path) -> Non
     # What `accelerate launch` does for GPUs; for CPUs it wants MPI.
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
     for number, name in ((1, "alone"), (2, "shared")):
-        module = [str(number), "-m", "vidsr.train", *map(str, arguments(folder, name, steps=2))]
+        options = ["--tensorboard", *map(str, arguments(folder, name, steps=2))]
         done = subprocess.run(
-            [*launch, *module], cwd=folder, env=environment, capture_output=True, text=True, check=False
+            [*launch, str(number), "-m", "vidsr.train", *options],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr[-3000:]
+        assert len(list((folder / name / "tensorboard").iterdir())) == 1
     alone, shared = (
         [json.loads(line) for line in (folder / name / "log.jsonl").read_text().splitlines()]
         for name in ("alone", "shared")

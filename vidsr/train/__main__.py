@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--ablate", default=None, choices=ABLATIONS, help="train without")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--ranks", type=int, default=1, metavar="N", help="processes that share a batch")
+    parser.add_argument("--tensorboard", action="store_true", help="also write event files for tensorboard")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     start(TrainOptions(**vars(parser.parse_args())))
 

@@ -1,5 +1,6 @@
 """The training loop: resumable to the step, deterministic given its seed."""
 
+import contextlib
 import copy
 import dataclasses
 import functools
@@ -26,6 +27,7 @@ from vidsr.train.gradients import refuse_diverged
 from vidsr.train.held_out import HeldOut
 from vidsr.train.pack import load_pack
 from vidsr.train.ranks import average_gradients, run_ranks
+from vidsr.train.run_log import RunLog
 from vidsr.train.settings import TrainSettings
 from vidsr.train.task import Perceptual, Task
 
@@ -46,6 +48,8 @@ class TrainFiles:
     """Folder of checkpoint.safetensors, log.jsonl and xpsr-s.safetensors."""
     start_from: Path | None = None
     """Weights to start from in place of random ones."""
+    board: Path | None = None
+    """Folder of event files for tensorboard; None writes none."""
 
 
 def train(
@@ -114,17 +118,18 @@ def _train_rank(
     run.begin(maker)
     started, first = time.monotonic(), run.step
     positions = range(rank, settings.batch_size, num_ranks)
-    for batch in _batches(maker, settings, positions, start=run.step, device=device):
-        losses = run.train_on(batch)
-        if rank != 0:
-            continue
-        if run.step % LOG_EVERY == 0:
-            rate = (run.step - first) * settings.batch_size / (time.monotonic() - started)
-            run.write_log({"loss": losses, "crops_per_second": round(rate, 1)})
-        if run.step % settings.validate_every == 0:
-            run.write_log({"validation": task.validate(run.ema, maker)})
-        if run.step % settings.checkpoint_every == 0 or run.step == settings.steps:
-            run.save()
+    with contextlib.closing(RunLog(files.output, after=first, board=files.board)) as run_log:
+        for batch in _batches(maker, settings, positions, start=first, device=device):
+            losses = run.train_on(batch)
+            if rank != 0:
+                continue
+            if run.step % LOG_EVERY == 0:
+                rate = (run.step - first) * settings.batch_size / (time.monotonic() - started)
+                run_log.write({"loss": losses, "crops_per_second": round(rate, 1)}, step=run.step)
+            if run.step % settings.validate_every == 0:
+                run_log.write({"validation": task.validate(run.ema, maker)}, step=run.step)
+            if run.step % settings.checkpoint_every == 0 or run.step == settings.steps:
+                run.save()
 
 
 class TrainingRun:
@@ -202,13 +207,6 @@ class TrainingRun:
         self.ema.load_state_dict(groups["ema"])
         checkpoint.restore_optimizer(self._optimizer, self._named, groups["optimizer"])
         log.info("resumed at step %d", self.step)
-
-    def write_log(self, entry: dict[str, object]) -> None:
-        """Append a line to log.jsonl."""
-        line = json.dumps({"step": self.step, **entry})
-        with (self.files.output / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-        log.info("%s", line)
 
 
 def make_task(

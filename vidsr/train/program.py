@@ -12,6 +12,7 @@ from vidsr.errors import ConfigError, UsageError
 from vidsr.models.lpips import Lpips
 from vidsr.train.held_out import HeldOut, read_held_out
 from vidsr.train.loop import TrainFiles, train
+from vidsr.train.run_log import summary_writer
 from vidsr.train.settings import TrainSettings, build_value, read_degradation, read_mapping
 from vidsr.train.xpsr.names import KIND, Ablation
 
@@ -39,6 +40,13 @@ class TrainOptions:
     device: str = "cpu"
     ranks: int = 1
     """Processes that share a batch; those of XPSR are started by `accelerate launch`."""
+    tensorboard: bool = False
+    """Write event files too."""
+
+    @property
+    def board(self) -> Path | None:
+        """Folder of the event files, if there are to be any."""
+        return self.output / "tensorboard" if self.tensorboard else None
 
 
 def start(options: TrainOptions) -> Path:
@@ -47,8 +55,11 @@ def start(options: TrainOptions) -> Path:
     Raises:
         UsageError: an option is not for what is trained.
         ConfigError, InputError, CheckpointError, MissingWeightsError: naming the file.
-        MachineError: training XPSR needs a package that is not installed.
+        MachineError: training XPSR or the board needs a package that is not installed.
     """
+    if options.tensorboard:
+        # Now, or it would be missed with the first entry of the log.
+        summary_writer()
     tree = read_mapping(options.config)
     held_out = read_held_out(options.held_out or options.config.parent.parent / "evaluate" / "heldout.yaml")
     if "kind" not in tree:
@@ -67,7 +78,9 @@ def _start_embedded(options: TrainOptions, tree: Mapping[str, Any], held_out: He
     sets = options.config.parent / "degradation"
     return train(
         settings,
-        TrainFiles(pack=options.data, output=options.output, start_from=options.start_from),
+        TrainFiles(
+            pack=options.data, output=options.output, start_from=options.start_from, board=options.board
+        ),
         sets=[read_degradation(sets / f"{name}.yaml") for name in settings.mix],
         held_out=held_out,
         perceptual=None if options.lpips is None else Lpips(options.lpips).to(options.device),
@@ -93,6 +106,7 @@ def _start_xpsr(options: TrainOptions, tree: Mapping[str, Any], held_out: HeldOu
             output=options.output,
             sets=options.config.parent / "degradation",
             start_from=options.start_from,
+            board=options.board,
         ),
         config=options.config,
         held_out=held_out,

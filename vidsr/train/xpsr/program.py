@@ -39,6 +39,8 @@ class XpsrTrainFiles:
     """Folder of the degradation sets."""
     start_from: Path | None = None
     """An XPSR checkpoint to train further; None begins at the base."""
+    board: Path | None = None
+    """Folder of event files for tensorboard; None writes none."""
 
 
 def train_xpsr(
@@ -136,7 +138,7 @@ def _run(
         output=files.output,
         ablation=ablation,
     )
-    return run.train()
+    return run.train(board=files.board)
 
 
 def start_networks(

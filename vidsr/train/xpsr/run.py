@@ -1,5 +1,6 @@
 """The training loop of XPSR, on accelerate: one process or many, resumable to the step."""
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -17,6 +18,7 @@ from vidsr.files import sha256_of
 from vidsr.models.xpsr.blocks import recompute_in_backward
 from vidsr.train import checkpoint
 from vidsr.train.gradients import refuse_diverged
+from vidsr.train.run_log import RunLog
 from vidsr.train.xpsr.average import Average
 from vidsr.train.xpsr.encode import Encoder
 from vidsr.train.xpsr.export import write_checkpoint
@@ -26,7 +28,7 @@ from vidsr.train.xpsr.objective import Losses, TrainedPair
 from vidsr.train.xpsr.pairs import Batch, BatchStream, Samples
 from vidsr.train.xpsr.settings import XpsrTrainSettings
 from vidsr.train.xpsr.trained import choose_trained
-from vidsr.train.xpsr.validate import Validator, write_sheet
+from vidsr.train.xpsr.validate import Validator, make_sheet, write_sheet
 
 log = logging.getLogger(__name__)
 
@@ -92,17 +94,25 @@ class XpsrRun:
         self._pair, self._prepared = accelerator.prepare(pair, self._optimizer)
         self._average = Average(self._trained, decay=settings.ema_decay)
 
-    def train(self) -> Path:
-        """Train to the end, from the state in the output folder if any; return the last checkpoint."""
+    def train(self, *, board: Path | None = None) -> Path:
+        """Train to the end, from the state in the output folder if any; return the last checkpoint.
+
+        Args:
+            board: folder of event files for tensorboard; None writes none.
+        """
         self._begin()
         started, first = time.monotonic(), self.step
         batches = self._batches()
-        while self.step < self.settings.steps:
-            losses, norm = self._take_step(batches)
-            if self.step % self.settings.log_every == 0:
-                rate = (self.step - first) * self.settings.batch_size / (time.monotonic() - started)
-                self._log({"loss": losses, "gradient_norm": norm, "pictures_per_second": round(rate, 2)})
-            self._keep()
+        with contextlib.closing(RunLog(self._output, after=first, board=board)) as run_log:
+            while self.step < self.settings.steps:
+                losses, norm = self._take_step(batches)
+                if self._accelerator.is_main_process and self.step % self.settings.log_every == 0:
+                    rate = (self.step - first) * self.settings.batch_size / (time.monotonic() - started)
+                    run_log.write(
+                        {"loss": losses, "gradient_norm": norm, "pictures_per_second": round(rate, 2)},
+                        step=self.step,
+                    )
+                self._keep(run_log)
         return self._output / f"checkpoint-{self.step}"
 
     def _take_step(self, batches: Iterator[Batch]) -> tuple[dict[str, float], float]:
@@ -133,14 +143,14 @@ class XpsrRun:
         means = accelerator.reduce(sums, "mean").tolist()
         return dict(zip(Losses._fields, means, strict=True)), norm
 
-    def _keep(self) -> None:
+    def _keep(self, run_log: RunLog) -> None:
         """Write and look at what is due after this step."""
         settings, is_last = self.settings, self.step == self.settings.steps
         if not self._accelerator.is_main_process:
             self._accelerator.wait_for_everyone()
             return
         if settings.validation.pictures and self.step % settings.validate_every == 0:
-            self._validate()
+            self._validate(run_log)
         if is_last or self.step % settings.export_every == 0:
             with self._average.in_place():
                 write_checkpoint(self._output, self._networks, step=self.step)
@@ -148,7 +158,7 @@ class XpsrRun:
             self._save()
         self._accelerator.wait_for_everyone()
 
-    def _validate(self) -> None:
+    def _validate(self, run_log: RunLog) -> None:
         validator = Validator(
             samples=self._samples.validation(),
             encoder=self._encoder,
@@ -159,8 +169,10 @@ class XpsrRun:
         with self._average.in_place(), self._accelerator.autocast():
             losses = validator.losses(*networks)
             restored = validator.restore(*networks)
-        write_sheet(self._output / "validation" / f"step-{self.step:07d}.png", validator.samples, restored)
-        self._log({"validation": {**losses, **validator.scores(restored)}})
+        sheet = make_sheet(validator.samples, restored)
+        write_sheet(self._output / "validation" / f"step-{self.step:07d}.png", sheet)
+        scores = validator.scores(restored)
+        run_log.write({"validation": {**losses, **scores}}, step=self.step, pictures={"validation": sheet})
 
     def _save(self) -> None:
         groups: dict[str, Mapping[str, torch.Tensor]] = {
@@ -207,14 +219,6 @@ class XpsrRun:
             generator=torch.Generator(),
         )
         yield from loader
-
-    def _log(self, entry: dict[str, object]) -> None:
-        if not self._accelerator.is_main_process:
-            return
-        line = json.dumps({"step": self.step, **entry})
-        with (self._output / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-        log.info("%s", line)
 
 
 def make_accelerator(settings: XpsrTrainSettings, *, device: str) -> Accelerator:

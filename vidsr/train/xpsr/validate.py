@@ -90,14 +90,19 @@ class Validator:
         }
 
 
-def write_sheet(path: Path, samples: Sequence[Sample], restored: Sequence[NDArray[np.uint8]]) -> None:
-    """Write a PNG with a row for each picture: what was shown, what was made of it, what was wanted."""
+def make_sheet(samples: Sequence[Sample], restored: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Return RGB [3, H, W], a row for each picture: what was shown, what was made of it, what was wanted."""
     rows = [
         np.concatenate([from_unit(sample.shown).numpy(), pixels, from_unit(sample.clean).numpy()], axis=2)
         for sample, pixels in zip(samples, restored, strict=True)
     ]
+    return np.concatenate(rows, axis=1)
+
+
+def write_sheet(path: Path, sheet: NDArray[np.uint8]) -> None:
+    """Write what `make_sheet` made as a PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.concatenate(rows, axis=1).transpose(1, 2, 0)).save(path)
+    Image.fromarray(sheet.transpose(1, 2, 0)).save(path)
 
 
 def _psnr(pictures: Sequence[Tensor], samples: Sequence[Sample]) -> float:
