@@ -8,7 +8,6 @@ A pipeline (pipelines/*.yaml) names the stages in order and the preset each take
 Unknown keys are errors with the nearest name. Only build.py, api.py and the command line import this module.
 """
 
-import difflib
 import json
 import os
 import re
@@ -24,6 +23,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from vidsr.errors import ConfigError
+from vidsr.nearest import nearest
 
 STAGES = ("caption", "restore", "encode")
 """In the order in which they run."""
@@ -524,7 +524,7 @@ def _read_preset(stage: str, preset: str, origin: str) -> dict[str, Any]:
 def _find(folder: Traversable, name: str, *, what: str) -> str:
     names = _names(folder)
     if name not in names:
-        msg = f"unknown {what} {name!r}{_nearest(name, names)}; there are: {', '.join(names)}"
+        msg = f"unknown {what} {name!r}{nearest(name, names)}; there are: {', '.join(names)}"
         raise ConfigError(msg)
     return (folder / f"{name}.yaml").read_text(encoding="utf-8")
 
@@ -579,7 +579,7 @@ def _explain(model: type[BaseModel], error: pydantic.ValidationError) -> str:
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         siblings = _fields_at(model, first["loc"][:-1])
-        return f"unknown key {key}{_nearest(str(first['loc'][-1]), siblings)}"
+        return f"unknown key {key}{nearest(str(first['loc'][-1]), siblings)}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{key}: {message}, got {json.dumps(first['input'], default=str)}" if key else message
 
@@ -591,8 +591,3 @@ def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[
             return []
         model = annotation
     return list(model.model_fields)
-
-
-def _nearest(name: str, candidates: list[str]) -> str:
-    matches = difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
-    return f", did you mean {matches[0]}?" if matches else ""
