@@ -469,7 +469,7 @@ def test_the_shipped_configurations_can_be_read(name: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "match"),
     [
-        ("seed: 1", "sead: 1", r"\['sead', 'seed'\] are missing or unknown"),
+        ("seed: 1", "sead: 1", r"unknown key sead, did you mean seed\?"),
         ("seed: 1", "seed: many", "seed: wanted int, got 'many'"),
         ("crop: 192", "crop: 100", "crop: wanted a multiple of 32 from 96, got 100"),
         ("crop: 192", "crop: 64", "got 64"),
