@@ -472,9 +472,27 @@ def test_the_shipped_configurations_can_be_read(name: str) -> None:
         ("seed: 1", "sead: 1", r"unknown key sead, did you mean seed\?"),
         ("seed: 1", "seed: many", "seed: wanted int, got 'many'"),
         ("crop: 192", "crop: 100", "crop: wanted a multiple of 32 from 96, got 100"),
-        ("crop: 192", "crop: 64", "got 64"),
-        ("light: 0.65", "light: 0.6", r"shares add up to 0\.95"),
-        ("pairs: [2, 2, 2]", "pairs: [2, 2]", r"pairs: wanted .*, got \[2, 2\]"),
+        ("crop: 192", "crop: 64", "crop: wanted .*, got 64"),
+        ("light: 0.65", "light: 0.6", r"mix: shares add up to 0\.95"),
+        ("pairs: [2, 2, 2]", "pairs: [2, 2]", r"network: pairs: wanted .*, got \[2, 2\]"),
+        ("pairs: [2, 2, 2]", "pairs: [2, true, 2]", "network: pairs: wanted int, got True"),
+        ("pairs: [2, 2, 2]", "pears: [2, 2, 2]", r"network: unknown key pears, did you mean pairs\?"),
+        ("pairs: [2, 2, 2]", "", "network: lacks the key pairs"),
+        ("light: 0.65", "light: much", "mix: light: wanted float, got 'much'"),
+        (
+            "drop_probability",
+            "drop_probabilities",
+            "captions: unknown key drop_probabilities, did you mean drop_pr",
+        ),
+        (
+            "empty_probability: 0.1",
+            "empty_probability: null",
+            "captions: empty_probability: wanted float, got None",
+        ),
+        ("learning_rate: 5.0e-4", "learning_rate: .nan", "learning_rate: wanted a finite number, got nan"),
+        ("crop: 192", "crop: 192.0", "crop: wanted int, got 192.0"),
+        ("diffusion: null", "diffusion: 1", r"diffusion: wanted a mapping with \['timestep_shares', "),
+        ("diffusion: null", "diffusion: {motion: 1}", "diffusion: lacks the keys timestep_shares, previous_"),
     ],
 )
 def test_a_wrong_configuration_is_refused_with_its_key(
@@ -484,5 +502,5 @@ def test_a_wrong_configuration_is_refused_with_its_key(
     assert old in text
     path = tmp_path / "wrong.yaml"
     path.write_text(text.replace(old, new))
-    with pytest.raises(ConfigError, match=match):
+    with pytest.raises(ConfigError, match=rf"wrong\.yaml: {match}"):
         read_settings(path)

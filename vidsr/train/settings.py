@@ -1,6 +1,7 @@
 """What a training run is told: frozen values, read strictly from YAML."""
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -157,7 +158,12 @@ def build_value(kind: type[Value], tree: Any, *, where: str) -> Value:  # noqa: 
         msg = f"{where}: wanted a mapping with {names}, got {tree!r}"
         raise ConfigError(msg)
     _check_keys(tree, names, where=where)
-    return kind(**{name: _convert(hints[name], tree[name], f"{where}: {name}") for name in names})
+    values = {name: _convert(hints[name], tree[name], f"{where}: {name}") for name in names}
+    try:
+        return kind(**values)
+    except ConfigError as error:
+        msg = f"{where}: {error}"
+        raise ConfigError(msg) from error
 
 
 def _check_keys(
@@ -186,8 +192,12 @@ def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401  # a typ
             _convert(item, entry, where) for item, entry in zip(typing.get_args(hint), value, strict=True)
         )
     if origin is dict and isinstance(value, dict):
-        return {str(key): _convert(typing.get_args(hint)[1], entry, where) for key, entry in value.items()}
+        kind = typing.get_args(hint)[1]
+        return {str(key): _convert(kind, entry, f"{where}: {key}") for key, entry in value.items()}
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            msg = f"{where}: wanted a finite number, got {value}"
+            raise ConfigError(msg)
         return float(value)
     # No subclasses of int: a bool is one to Python.
     if (hint in {int, bool} and type(value) is hint) or (
