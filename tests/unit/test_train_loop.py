@@ -21,7 +21,7 @@ from vidsr.train.data import Batch
 from vidsr.train.degradation import DegradationSet
 from vidsr.train.draw import Draw
 from vidsr.train.held_out import HeldOut
-from vidsr.train.loop import TrainFiles, learning_rate, make_task, train
+from vidsr.train.loop import GRADIENT_LIMIT, TrainFiles, TrainingRun, learning_rate, make_task, train
 from vidsr.train.losses import PSNR_CEILING, at_random_phase, charbonnier, lattice, negative_psnr
 from vidsr.train.settings import (
     CaptionPolicy,
@@ -407,6 +407,32 @@ def test_the_adversary_is_trained_and_moves_the_denoiser(
     first, last = (load_file(tmp_path / run / "checkpoint.safetensors") for run in ("plain", "moved"))
     assert not any(name.startswith("heads/") for name in first)
     assert any(name.startswith("heads/") for name in last)
+
+
+def test_a_large_gradient_of_the_denoiser_does_not_shorten_the_step_of_its_adversary(
+    tmp_path: Path, estimate: Path
+) -> None:
+    pictures = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+    batch = Batch(pictures[..., ::4, ::4], pictures, ["strong noise", ""], ["", ""], None)
+
+    def gradients(residual_weight: float) -> tuple[Tensor, Tensor]:
+        settings = with_policy(DENOISER, adversarial_weight=0.1, residual_weight=residual_weight)
+        task = make_task(settings, estimate, perceptual=Distance(), device="cpu")
+        files = TrainFiles(pack=tmp_path, output=tmp_path)
+        TrainingRun(settings, files, task, device="cpu").train_on(batch)
+        return _gradient(task.network), _gradient(task.helpers)
+
+    (_, usual), (limited, beside) = gradients(0.05), gradients(1e6)
+    assert float(limited.norm()) == pytest.approx(GRADIENT_LIMIT, rel=1e-4)
+    assert float(usual.norm()) > 0.01
+    torch.testing.assert_close(beside, usual)
+
+
+def _gradient(module: nn.Module) -> Tensor:
+    """Return the gradient that a module was left with, as one vector."""
+    return torch.cat(
+        [parameter.grad.flatten() for parameter in module.parameters() if parameter.grad is not None]
+    )
 
 
 def test_a_denoiser_can_go_on_as_a_smaller_one(wide_pack: Path, tmp_path: Path, estimate: Path) -> None:
