@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from vidsr.models.compact import weights
 from vidsr.models.compact.estimate import EstimateNet
 from vidsr.models.compact.unet import UNetShape
 from vidsr.models.lpips import Lpips
+from vidsr.train import checkpoint
 from vidsr.train.data import Batch
 from vidsr.train.degradation import DegradationSet
 from vidsr.train.draw import Draw
@@ -56,6 +58,9 @@ TINY = TrainSettings(
     checkpoint_every=2,
     validate_every=100,
 )
+
+SPARSE_BYTES = 2**42
+"""4 TiB of nothing, which take no room on disk and which no memory holds."""
 
 
 @pytest.fixture
@@ -127,6 +132,22 @@ def test_a_checkpoint_of_other_settings_is_refused(pack: Path, tmp_path: Path) -
     _train(dataclasses.replace(TINY, steps=2), pack, tmp_path / "run")
     with pytest.raises(CheckpointError, match="comes from a run with other settings"):
         _train(dataclasses.replace(TINY, learning_rate=2e-3), pack, tmp_path / "run")
+
+
+def test_the_step_of_a_checkpoint_is_read_from_its_header(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    header = {
+        "__metadata__": {"step": "7", "settings": "those of the run"},
+        "network/weight": {"dtype": "F32", "shape": [SPARSE_BYTES // 4], "data_offsets": [0, SPARSE_BYTES]},
+    }
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    os.truncate(path, 8 + len(text) + SPARSE_BYTES)
+    assert checkpoint.read_step(path, settings_digest="those of the run") == 7
+    with pytest.raises(
+        CheckpointError, match=r"checkpoint\.safetensors: comes from a run with other settings"
+    ):
+        checkpoint.read_step(path, settings_digest="others")
 
 
 def test_a_run_can_start_from_the_weights_of_another(pack: Path, tmp_path: Path) -> None:
