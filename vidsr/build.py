@@ -55,6 +55,7 @@ def build_stages(job_config: JobConfig) -> Stages:
         config=resolved.plain(),
         seed=resolved.seed,
         video_stream=resolved.plan.video_stream,
+        frame_rate=resolved.plan.frame_rate,
         on_incompatible=resolved.plan.on_incompatible,
         part_frames=resolved.plan.part_frames,
         batch_parts=restore.batch_parts,

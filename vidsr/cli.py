@@ -16,6 +16,7 @@ from vidsr.cli_models import models_app
 from vidsr.cli_options import (
     AsJson,
     Deinterlace,
+    FrameRate,
     Input,
     OnIncompatible,
     Pipeline,
@@ -60,6 +61,7 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
     deinterlace: Deinterlace = None,
     settings: Settings = None,
     video_stream: VideoStream = None,
+    frame_rate: FrameRate = None,
     on_incompatible: OnIncompatible = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Of all noise.")] = None,
     device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where the model runs.")] = None,
@@ -90,6 +92,7 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter an option
                 "restore.scale": scale,
                 "plan.deinterlace": deinterlace,
                 "plan.video_stream": video_stream,
+                "plan.frame_rate": frame_rate,
                 "plan.on_incompatible": on_incompatible,
                 "seed": seed,
                 "restore.device": device,
@@ -147,6 +150,7 @@ def plan(  # noqa: PLR0913, PLR0917  # one parameter an option
     deinterlace: Deinterlace = None,
     settings: Settings = None,
     video_stream: VideoStream = None,
+    frame_rate: FrameRate = None,
     on_incompatible: OnIncompatible = None,
     strict: Strict = False,
     as_json: AsJson = False,
@@ -159,6 +163,7 @@ def plan(  # noqa: PLR0913, PLR0917  # one parameter an option
     options = {
         "plan.deinterlace": deinterlace,
         "plan.video_stream": video_stream,
+        "plan.frame_rate": frame_rate,
         "plan.on_incompatible": on_incompatible,
     }
     made = make_plan(input, output, pipeline=pipeline, overrides=_overrides(settings, options), strict=strict)
@@ -171,6 +176,7 @@ def verify(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", show_default=False)],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", show_default=False)],
     video_stream: VideoStream = None,
+    frame_rate: FrameRate = None,
     on_incompatible: OnIncompatible = None,
 ) -> int:
     """Exit 0 only if frames, their times and all streams of OUTPUT agree with SOURCE."""
@@ -179,9 +185,19 @@ def verify(
 
     _admit(source)
     _admit(output, scale=MAX_SCALE)
-    options = {"plan.video_stream": video_stream, "plan.on_incompatible": on_incompatible}
+    options = {
+        "plan.video_stream": video_stream,
+        "plan.frame_rate": frame_rate,
+        "plan.on_incompatible": on_incompatible,
+    }
     done = config.load(overrides=_overrides(None, options), environment={}).plan
-    report = compare(source, output, video_stream=done.video_stream, on_incompatible=done.on_incompatible)
+    report = compare(
+        source,
+        output,
+        video_stream=done.video_stream,
+        frame_rate=done.frame_rate,
+        on_incompatible=done.on_incompatible,
+    )
     for difference in report.differences:
         typer.echo(printable(f"{difference.kind}: {difference.message}"))
     if report.ok:

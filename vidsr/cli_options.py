@@ -27,6 +27,12 @@ VideoStream = Annotated[
         metavar="N", help="Index of the stream to restore. Default: the default one, or the largest."
     ),
 ]
+FrameRate = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RATE", help="Of numbered pictures: how many a second, such as 24000/1001. Default: 25."
+    ),
+]
 OnIncompatible = Annotated[
     str | None,
     typer.Option(

@@ -8,20 +8,22 @@ A pipeline (pipelines/*.yaml) names the stages in order and the preset each take
 Unknown keys are errors with the nearest name. Only build.py, api.py and the command line import this module.
 """
 
-import difflib
 import json
 import os
+import re
 from collections.abc import Mapping
+from fractions import Fraction
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import pydantic
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from vidsr.errors import ConfigError
+from vidsr.nearest import nearest
 
 STAGES = ("caption", "restore", "encode")
 """In the order in which they run."""
@@ -29,6 +31,36 @@ STAGES = ("caption", "restore", "encode")
 ENVIRONMENT_PREFIX = "VIDSR_"
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+_RATE = r"^[0-9]{1,7}(/[0-9]{1,7})?$"
+_SLOWEST, _FASTEST = Fraction(1, 1000), Fraction(1000)
+"""Of numbered pictures. Matroska, which counts in milliseconds, tells no more of them apart."""
+_LARGEST_TERM = 1_000_000
+"""Of a rate: FFmpeg rounds those with larger ones."""
+
+
+def _exact_rate(value: object) -> Fraction:
+    """Read pictures a second from what YAML holds: 24 is a number there, and 24000/1001 text."""
+    is_read = isinstance(value, int | str | Fraction) and re.fullmatch(_RATE, str(value))
+    if is_read and not str(value).endswith("/0"):
+        rate = Fraction(str(value))
+        if _SLOWEST <= rate <= _FASTEST and max(rate.as_integer_ratio()) <= _LARGEST_TERM:
+            return rate
+    msg = (
+        f"wanted a whole number or a fraction, such as 24 or 24000/1001, from {_SLOWEST} to {_FASTEST} and "
+        f"with terms up to {_LARGEST_TERM}"
+    )
+    raise ValueError(msg)
+
+
+Rate = Annotated[
+    Fraction,
+    PlainValidator(_exact_rate),
+    PlainSerializer(str),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string", "pattern": _RATE}]}),
+]
+"""Pictures a second, exactly."""
 
 
 class _Section(BaseModel):
@@ -42,6 +74,11 @@ class PlanConfig(_Section):
         None,
         ge=0,
         description="Index of the stream to restore; null takes the default one, or the largest.",
+    )
+    frame_rate: Rate | None = Field(
+        None,
+        description="Of numbered pictures: how many are shown a second, such as 24 or 24000/1001; null is "
+        "25. Files have times of their own.",
     )
     on_incompatible: Literal["convert", "mkv", "stop", "drop"] = Field(
         "convert",
@@ -487,7 +524,7 @@ def _read_preset(stage: str, preset: str, origin: str) -> dict[str, Any]:
 def _find(folder: Traversable, name: str, *, what: str) -> str:
     names = _names(folder)
     if name not in names:
-        msg = f"unknown {what} {name!r}{_nearest(name, names)}; there are: {', '.join(names)}"
+        msg = f"unknown {what} {name!r}{nearest(name, names)}; there are: {', '.join(names)}"
         raise ConfigError(msg)
     return (folder / f"{name}.yaml").read_text(encoding="utf-8")
 
@@ -542,7 +579,7 @@ def _explain(model: type[BaseModel], error: pydantic.ValidationError) -> str:
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         siblings = _fields_at(model, first["loc"][:-1])
-        return f"unknown key {key}{_nearest(str(first['loc'][-1]), siblings)}"
+        return f"unknown key {key}{nearest(str(first['loc'][-1]), siblings)}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{key}: {message}, got {json.dumps(first['input'], default=str)}" if key else message
 
@@ -554,8 +591,3 @@ def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[
             return []
         model = annotation
     return list(model.model_fields)
-
-
-def _nearest(name: str, candidates: list[str]) -> str:
-    matches = difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
-    return f", did you mean {matches[0]}?" if matches else ""

@@ -45,7 +45,8 @@ def plan_lines(plan: Plan) -> list[str]:
     """Describe what a run would do."""
     output = plan.output
     lines = [
-        f"{plan.input.path}: {count(len(plan.frames), 'frame')} in {count(len(plan.shots), 'shot')}",
+        f"{plan.input.path}: {count(len(plan.frames), 'frame')} in {count(len(plan.shots), 'shot')}"
+        f"{'' if plan.info.frame_rate is None else f', {plan.info.frame_rate} a second'}",
         f"output: {output.container}, {output.codec}, {output.width}x{output.height}, {output.pix_fmt}"
         f"{f', all streams {float(output.offset):.6f} s later' if output.offset else ''}",
         f"restorer: {plan.config['restore']['restorer']} at {plan.config['restore']['scale']}x"

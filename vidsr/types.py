@@ -311,6 +311,8 @@ class MediaInfo:
     num_chapters: int
     is_still: bool = False
     """A picture file with one picture in it."""
+    frame_rate: Fraction | None = None
+    """Numbered pictures that are shown a second; None for a file, which has its own times."""
     metadata: tuple[tuple[str, str], ...] = ()
 
 

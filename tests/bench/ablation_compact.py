@@ -119,7 +119,7 @@ def trained_steps(run: Run, settings: TrainSettings, output: Path) -> int:
     path = output / run / CHECKPOINT_NAME
     if not path.is_file():
         return 0
-    return checkpoint.load(path, settings_digest=digest(settings_of(run, settings)))[1]
+    return checkpoint.read_step(path, settings_digest=digest(settings_of(run, settings)))
 
 
 def methods(output: Path, settings: TrainSettings) -> list[Method]:

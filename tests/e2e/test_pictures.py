@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 import vidsr
 from tests import corpus
 from tests.e2e.test_bad_input import BICUBIC, run_vidsr
-from vidsr.errors import UsageError
+from vidsr.errors import ConfigError, UsageError
 from vidsr.media.still import Beside, beside_of
 from vidsr.media.verify import verify
 
@@ -186,6 +186,52 @@ def test_numbered_pictures_become_a_video(tmp_path: Path) -> None:
     with av.open(str(output)) as file:
         times = [frame.pts * frame.time_base for frame in file.decode(video=0)]
     assert times == [Fraction(n, 25) for n in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("rate", "suffix"),
+    [("24000/1001", "mp4"), ("24000/1001", "mov"), ("24000/1001", "mkv"), ("1/1000", "mp4"), ("1000", "mkv")],
+)
+def test_numbered_pictures_are_shown_at_the_rate_that_is_asked_for(
+    rate: str, suffix: str, tmp_path: Path
+) -> None:
+    for n in range(5):
+        patches("RGB").rotate(90 * n).save(tmp_path / f"{n}.png")
+    source, output = tmp_path / "%d.png", tmp_path / f"out.{suffix}"
+    vidsr.enhance(source, output, overrides=OVERRIDES | {"plan.frame_rate": rate})
+    with av.open(str(output)) as file:
+        times = [frame.pts * frame.time_base for frame in file.decode(video=0)]
+    # Matroska counts in milliseconds.
+    tick = Fraction(1, 1000) if suffix == "mkv" else Fraction(0)
+    assert len(times) == 5
+    assert all(abs(time - n / Fraction(rate)) <= tick / 2 for n, time in enumerate(times))
+    assert verify(source, output, frame_rate=Fraction(rate)).ok
+    assert "time" in {difference.kind for difference in verify(source, output).differences}
+
+
+def test_the_rate_of_pictures_is_an_option_of_run_plan_and_verify(tmp_path: Path) -> None:
+    for n in range(2):
+        patches("RGB").rotate(90 * n).save(tmp_path / f"{n}.png")
+    at_film = ("--frame-rate", "24000/1001")
+    assert run_vidsr("run", "%d.png", "-o", "out.mp4", *BICUBIC, *at_film, cwd=tmp_path).returncode == 0
+    with av.open(str(tmp_path / "out.mp4")) as file:
+        assert [frame.pts * frame.time_base for frame in file.decode(video=0)] == [0, Fraction(1001, 24000)]
+    assert run_vidsr("verify", "%d.png", "out.mp4", *at_film, cwd=tmp_path).returncode == 0
+    assert run_vidsr("verify", "%d.png", "out.mp4", cwd=tmp_path).returncode == 1
+    plan = run_vidsr("plan", "%d.png", "--pipeline", "preview", *at_film, cwd=tmp_path)
+    assert "2 frames in 2 shots, 24000/1001 a second" in plan.stdout
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif"])
+def test_a_file_has_no_rate_to_choose(suffix: str, tmp_path: Path) -> None:
+    source = tmp_path / f"in{suffix}"
+    patches("RGB").save(source)
+    words = rf"in{suffix}: plan\.frame_rate=25 is of numbered pictures"
+    with pytest.raises(ConfigError, match=words):
+        vidsr.enhance(source, overrides=OVERRIDES | {"plan.frame_rate": 25})
+    with pytest.raises(ConfigError, match=words):
+        verify(source, source, frame_rate=Fraction(25))
+    assert list(tmp_path.iterdir()) == [source]
 
 
 def test_numbered_pictures_of_16_bits_keep_them(tmp_path: Path) -> None:

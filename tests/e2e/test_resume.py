@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import vidsr
 from tests import corpus, scans
@@ -203,6 +204,14 @@ def test_another_setting_is_refused_with_what_differs_until_told_not_to_resume(
     report = vidsr.enhance(clip, stopped, overrides=other, resume=False)
     assert report.num_parts_reused == 0
     assert [path.name for path in stopped.parent.iterdir()] == ["out.mp4"]
+
+
+def test_pictures_at_another_rate_are_another_job(tmp_path: Path) -> None:
+    Image.new("RGB", (48, 32)).save(tmp_path / "0.png")
+    source, output = tmp_path / "%d.png", tmp_path / "out.mkv"
+    stopped_at(events.Assembling, source, output, overrides=OVERRIDES | {"plan.frame_rate": 24})
+    with pytest.raises(OtherWorkError, match=r'plan\.frame_rate was "24" and is "24000/1001"'):
+        vidsr.enhance(source, output, overrides=OVERRIDES | {"plan.frame_rate": "24000/1001"})
 
 
 def test_work_is_not_thrown_away_for_an_output_that_is_refused(clip: Path, stopped: Path) -> None:

@@ -1,3 +1,4 @@
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,25 @@ def test_other_variables_are_not_settings() -> None:
 def test_wrong_settings_are_named(overrides: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         config.load(overrides=overrides, environment={})
+
+
+@pytest.mark.parametrize(
+    ("value", "rate"), [("24", "24"), ("24000/1001", "24000/1001"), ("50/2", "25"), ("1/1000", "1/1000")]
+)
+def test_a_rate_is_exact_and_said_in_one_way(value: str, rate: str) -> None:
+    key, read = config.parse_assignment(f"plan.frame_rate={value}")
+    resolved = config.load(overrides={key: read}, environment={})
+    assert resolved.plan.frame_rate == Fraction(rate)
+    assert resolved.plain()["plan"]["frame_rate"] == rate
+
+
+@pytest.mark.parametrize(
+    "value", ["23.976", "0", "25/0", "-25", "1001", "1/1001", "24 fps", "1000001/50000", "true"]
+)
+def test_a_rate_that_is_not_exact_is_refused(value: str) -> None:
+    key, read = config.parse_assignment(f"plan.frame_rate={value}")
+    with pytest.raises(ConfigError, match=r"plan\.frame_rate: wanted .* such as 24 or 24000/1001.*, got "):
+        config.load(overrides={key: read}, environment={})
 
 
 def test_unknown_pipeline_names_the_nearest() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from vidsr.errors import ConfigError
 from vidsr.train.blur_probe import BlurProbe
 from vidsr.train.degradation import (
     CodecRange,
@@ -236,3 +238,46 @@ def test_the_shipped_sets_are_those_of_the_specification() -> None:
         (0.3, 1.2),
     ]
     assert read_degradation(SETS / "bicubic.yaml").stages is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "codec:",
+            "codecs:",
+            "unknown key codecs, did you mean codec?; known are first, second, codec, interlace",
+        ),
+        ("interlace:", "quality: 1\ninterlace:", "unknown key quality; known are first, second"),
+        ("second:", "socend:", "unknown key socend, did you mean second?"),
+        ("  hevc_crf:", "  hevc_crv:", "codec: unknown key hevc_crv, did you mean hevc_crf?"),
+        ("  strength:", "  strengths:", "interlace: unknown key strengths, did you mean strength?"),
+        ("  blur_sigma:", "  blur_sigmas:", "first: unknown key blur_sigmas, did you mean blur_sigma?"),
+        ("  blur_probability: 1.0\n", "", "first: lacks the key blur_probability"),
+        ("  h264_crf: [20, 36]", "  h264_crf: [20, 36.5]", "codec: h264_crf: wanted int, got 36.5"),
+    ],
+)
+def test_a_set_is_refused_with_the_key_that_is_wrong(old: str, new: str, words: str, tmp_path: Path) -> None:
+    text = (SETS / "broadcast.yaml").read_text()
+    assert old in text
+    path = tmp_path / "mine.yaml"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(ConfigError, match=re.escape(f"{path}: {words}")):
+        read_degradation(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("first: null\n", "lacks the key second"),
+        ("{}", "lacks the keys first, second"),
+        (
+            "first: null\nsecond: null\ninterlace: {probability: 1, strength: [0, 1]}\n",
+            "codec and interlace follow",
+        ),
+    ],
+)
+def test_a_set_of_nothing_but_bicubic_says_so(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=rf"mine\.yaml: {words}"):
+        read_degradation(tmp_path / "mine.yaml")

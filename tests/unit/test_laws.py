@@ -13,7 +13,7 @@ PACKAGE = ROOT / "vidsr"
 
 FLOORS = {
     "types": 0, "errors": 0, "version": 0, "files": 0, "memory": 0, "data": 0,
-    "degradation_words": 0, "terminal": 0, "stopping": 0, "events": 1,
+    "degradation_words": 0, "nearest": 0, "terminal": 0, "stopping": 0, "events": 1,
     "media": 1, "models": 1, "flow": 1, "diffusion": 1,
     "shots": 2, "caption": 2, "restore": 2,
     "job": 3, "train": 3, "evaluate": 3, "show": 3,

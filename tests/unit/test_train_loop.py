@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,12 @@ from vidsr.models.compact import weights
 from vidsr.models.compact.estimate import EstimateNet
 from vidsr.models.compact.unet import UNetShape
 from vidsr.models.lpips import Lpips
+from vidsr.train import checkpoint
 from vidsr.train.data import Batch
 from vidsr.train.degradation import DegradationSet
 from vidsr.train.draw import Draw
 from vidsr.train.held_out import HeldOut
-from vidsr.train.loop import TrainFiles, learning_rate, make_task, train
+from vidsr.train.loop import GRADIENT_LIMIT, TrainFiles, TrainingRun, learning_rate, make_task, train
 from vidsr.train.losses import PSNR_CEILING, at_random_phase, charbonnier, lattice, negative_psnr
 from vidsr.train.settings import (
     CaptionPolicy,
@@ -56,6 +58,9 @@ TINY = TrainSettings(
     checkpoint_every=2,
     validate_every=100,
 )
+
+SPARSE_BYTES = 2**42
+"""4 TiB of nothing, which take no room on disk and which no memory holds."""
 
 
 @pytest.fixture
@@ -127,6 +132,22 @@ def test_a_checkpoint_of_other_settings_is_refused(pack: Path, tmp_path: Path) -
     _train(dataclasses.replace(TINY, steps=2), pack, tmp_path / "run")
     with pytest.raises(CheckpointError, match="comes from a run with other settings"):
         _train(dataclasses.replace(TINY, learning_rate=2e-3), pack, tmp_path / "run")
+
+
+def test_the_step_of_a_checkpoint_is_read_from_its_header(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    header = {
+        "__metadata__": {"step": "7", "settings": "those of the run"},
+        "network/weight": {"dtype": "F32", "shape": [SPARSE_BYTES // 4], "data_offsets": [0, SPARSE_BYTES]},
+    }
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    os.truncate(path, 8 + len(text) + SPARSE_BYTES)
+    assert checkpoint.read_step(path, settings_digest="those of the run") == 7
+    with pytest.raises(
+        CheckpointError, match=r"checkpoint\.safetensors: comes from a run with other settings"
+    ):
+        checkpoint.read_step(path, settings_digest="others")
 
 
 def test_a_run_can_start_from_the_weights_of_another(pack: Path, tmp_path: Path) -> None:
@@ -409,6 +430,32 @@ def test_the_adversary_is_trained_and_moves_the_denoiser(
     assert any(name.startswith("heads/") for name in last)
 
 
+def test_a_large_gradient_of_the_denoiser_does_not_shorten_the_step_of_its_adversary(
+    tmp_path: Path, estimate: Path
+) -> None:
+    pictures = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+    batch = Batch(pictures[..., ::4, ::4], pictures, ["strong noise", ""], ["", ""], None)
+
+    def gradients(residual_weight: float) -> tuple[Tensor, Tensor]:
+        settings = with_policy(DENOISER, adversarial_weight=0.1, residual_weight=residual_weight)
+        task = make_task(settings, estimate, perceptual=Distance(), device="cpu")
+        files = TrainFiles(pack=tmp_path, output=tmp_path)
+        TrainingRun(settings, files, task, device="cpu").train_on(batch)
+        return _gradient(task.network), _gradient(task.helpers)
+
+    (_, usual), (limited, beside) = gradients(0.05), gradients(1e6)
+    assert float(limited.norm()) == pytest.approx(GRADIENT_LIMIT, rel=1e-4)
+    assert float(usual.norm()) > 0.01
+    torch.testing.assert_close(beside, usual)
+
+
+def _gradient(module: nn.Module) -> Tensor:
+    """Return the gradient that a module was left with, as one vector."""
+    return torch.cat(
+        [parameter.grad.flatten() for parameter in module.parameters() if parameter.grad is not None]
+    )
+
+
 def test_a_denoiser_can_go_on_as_a_smaller_one(wide_pack: Path, tmp_path: Path, estimate: Path) -> None:
     first = _train_denoiser(DENOISER, wide_pack, tmp_path / "first", estimate)
     smaller = dataclasses.replace(DENOISER.network, stem_side=1)
@@ -469,12 +516,30 @@ def test_the_shipped_configurations_can_be_read(name: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "match"),
     [
-        ("seed: 1", "sead: 1", r"\['sead', 'seed'\] are missing or unknown"),
+        ("seed: 1", "sead: 1", r"unknown key sead, did you mean seed\?"),
         ("seed: 1", "seed: many", "seed: wanted int, got 'many'"),
         ("crop: 192", "crop: 100", "crop: wanted a multiple of 32 from 96, got 100"),
-        ("crop: 192", "crop: 64", "got 64"),
-        ("light: 0.65", "light: 0.6", r"shares add up to 0\.95"),
-        ("pairs: [2, 2, 2]", "pairs: [2, 2]", r"pairs: wanted .*, got \[2, 2\]"),
+        ("crop: 192", "crop: 64", "crop: wanted .*, got 64"),
+        ("light: 0.65", "light: 0.6", r"mix: shares add up to 0\.95"),
+        ("pairs: [2, 2, 2]", "pairs: [2, 2]", r"network: pairs: wanted .*, got \[2, 2\]"),
+        ("pairs: [2, 2, 2]", "pairs: [2, true, 2]", "network: pairs: wanted int, got True"),
+        ("pairs: [2, 2, 2]", "pears: [2, 2, 2]", r"network: unknown key pears, did you mean pairs\?"),
+        ("pairs: [2, 2, 2]", "", "network: lacks the key pairs"),
+        ("light: 0.65", "light: much", "mix: light: wanted float, got 'much'"),
+        (
+            "drop_probability",
+            "drop_probabilities",
+            "captions: unknown key drop_probabilities, did you mean drop_pr",
+        ),
+        (
+            "empty_probability: 0.1",
+            "empty_probability: null",
+            "captions: empty_probability: wanted float, got None",
+        ),
+        ("learning_rate: 5.0e-4", "learning_rate: .nan", "learning_rate: wanted a finite number, got nan"),
+        ("crop: 192", "crop: 192.0", "crop: wanted int, got 192.0"),
+        ("diffusion: null", "diffusion: 1", r"diffusion: wanted a mapping with \['timestep_shares', "),
+        ("diffusion: null", "diffusion: {motion: 1}", "diffusion: lacks the keys timestep_shares, previous_"),
     ],
 )
 def test_a_wrong_configuration_is_refused_with_its_key(
@@ -484,5 +549,5 @@ def test_a_wrong_configuration_is_refused_with_its_key(
     assert old in text
     path = tmp_path / "wrong.yaml"
     path.write_text(text.replace(old, new))
-    with pytest.raises(ConfigError, match=match):
+    with pytest.raises(ConfigError, match=rf"wrong\.yaml: {match}"):
         read_settings(path)

@@ -91,7 +91,7 @@ def decide_names(job: Job, stages: Stages) -> tuple[MediaInfo, Path]:
         InputError: the input cannot be opened, or asks for more than the limits allow.
     """
     admit(job.input, stages.limits)
-    info = probe(job.input, video_stream=stages.video_stream)
+    info = probe(job.input, video_stream=stages.video_stream, frame_rate=stages.frame_rate)
     suffix = suffix_for(
         info,
         codec=stages.encode.codec,

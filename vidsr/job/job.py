@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,8 @@ class Stages:
     seed: int
     video_stream: int | None
     """Index of the source's stream that is restored; None for the one that is picked."""
+    frame_rate: Fraction | None
+    """Numbered pictures that are shown a second; None for 25, and for a file, which has its own times."""
     on_incompatible: OnIncompatible
     part_frames: int
     batch_parts: int

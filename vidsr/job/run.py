@@ -125,7 +125,7 @@ def _planned_aside(job: Job, stages: Stages, on_event: events.Listener) -> Itera
     admit(job.input, stages.limits)
     with tempfile.TemporaryDirectory(prefix="vidsr-") as folder:
         filtered = Path(folder) / "filtered.mkv"
-        info = probe(job.input, video_stream=stages.video_stream)
+        info = probe(job.input, video_stream=stages.video_stream, frame_rate=stages.frame_rate)
         yield _make_plan(job, stages, info, identify(job.input), filtered, on_event), filtered
 
 

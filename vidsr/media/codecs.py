@@ -1,6 +1,5 @@
 """What is known of the codecs that the restored video can be written in, as data."""
 
-import difflib
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import av
 
 from vidsr.errors import ConfigError, MissingCodecError
 from vidsr.media.frames import format_facts, planar_format
+from vidsr.nearest import nearest
 
 PNG = "png"
 """What a plan calls the container of a picture, and its codec."""
@@ -197,9 +197,3 @@ def _is_encoder(name: str) -> bool:
     except ValueError:  # PyAV's UnknownCodecError
         return False
     return True
-
-
-def nearest(name: str, candidates: Mapping[str, object] | list[str]) -> str:
-    """Return ", did you mean X?" for the candidate that is nearest to `name`, or nothing."""
-    matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
-    return f", did you mean {matches[0]}?" if matches else ""

@@ -23,9 +23,10 @@ from av.video.stream import VideoStream
 from vidsr.errors import ConfigError, RefusedByCodecError
 from vidsr.files import move_durably, remove_leftover, write_error
 from vidsr.media import colour
-from vidsr.media.codecs import AUTO, PNG, CodecFacts, nearest, resolve_codec
+from vidsr.media.codecs import AUTO, PNG, CodecFacts, resolve_codec
 from vidsr.media.hdr import hdr_options
 from vidsr.media.swscale import range_code
+from vidsr.nearest import nearest
 from vidsr.types import Frame, OutputPlan
 
 SEGMENT_TICK = Fraction(1, 1000)

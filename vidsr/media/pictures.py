@@ -33,7 +33,7 @@ class Pictures:
     """
 
     def __init__(self, path: Path, info: MediaInfo) -> None:
-        self._container = open_input(path)
+        self._container = open_input(path, frame_rate=info.frame_rate)
         self._stream = pick_video(self._container, path, index=info.video.stream_index)
         self.num_errors = 0
         """Packets that the decoder refused since the file was opened, and reads that failed."""

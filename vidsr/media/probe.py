@@ -39,16 +39,21 @@ _TEXT_DEMUXERS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 _CENTRED_CODECS = frozenset({"mjpeg", "mpeg1video"})
 
 
-def open_input(path: Path) -> InputContainer:
+def open_input(path: Path, *, frame_rate: Fraction | None = None) -> InputContainer:
     """Open a media file; to be closed, or used in a `with` statement.
+
+    Args:
+        path: a file, or a pattern of numbered pictures.
+        frame_rate: numbered pictures that are shown a second; None for 25.
 
     Raises:
         NotAVideoError: it is missing, a folder, empty, or nothing that FFmpeg reads.
         InputError: it cannot be read.
+        ConfigError: a rate is given, and `path` is a file.
     """
     for file in files_of(path):
         _check_file(file)
-    name, demuxer, options = how_to_open(path)
+    name, demuxer, options = how_to_open(path, frame_rate=frame_rate)
     try:
         # A broken byte in a title is no reason to refuse a video.
         return av.open(name, format=demuxer, options=options, metadata_errors="replace")
@@ -80,7 +85,7 @@ def _check_file(path: Path) -> None:
         raise NotAVideoError(msg)
 
 
-def probe(path: Path, *, video_stream: int | None = None) -> MediaInfo:
+def probe(path: Path, *, video_stream: int | None = None, frame_rate: Fraction | None = None) -> MediaInfo:
     """Describe a file.
 
     `video.pix_fmt` is the format in which frames arrive: planar, native byte order (see media/frames.py).
@@ -89,12 +94,14 @@ def probe(path: Path, *, video_stream: int | None = None) -> MediaInfo:
         path: a file.
         video_stream: index of the stream to restore. None: the default one, or the one with the most
             samples; never a cover.
+        frame_rate: numbered pictures that are shown a second; None for 25.
 
     Raises:
         NotAVideoError: no such file, a folder, empty, not a media file, or no picture that moves in it.
         InputError: it cannot be read, or its picture has a codec that is not in this FFmpeg build.
+        ConfigError: a rate is given, and `path` is a file.
     """
-    with open_input(path) as container:
+    with open_input(path, frame_rate=frame_rate) as container:
         stream = pick_video(container, path, index=video_stream)
         video = _video_info(container, stream, path)
         return MediaInfo(
@@ -107,6 +114,7 @@ def probe(path: Path, *, video_stream: int | None = None) -> MediaInfo:
             else container.duration / MICROSECONDS,
             num_chapters=len(container.chapters()),
             is_still=_is_still(container, path, stream_index=video.stream_index),
+            frame_rate=1 / video.time_base if is_sequence(path) else None,
             metadata=tuple(sorted(container.metadata.items())),
         )
 

@@ -1,10 +1,14 @@
 """Pictures that are numbered files: `frames/f_%04d.png` names all of them."""
 
 import re
+from fractions import Fraction
 from pathlib import Path
 
-from vidsr.errors import InputError, NotAVideoError
+from vidsr.errors import ConfigError, InputError, NotAVideoError
 from vidsr.media.limits import open_options
+
+DEFAULT_RATE = Fraction(25)
+"""Pictures a second, where the user names no other."""
 
 _NUMBER = re.compile(r"%(0?)(\d*)d")
 
@@ -42,18 +46,34 @@ def files_of(path: Path) -> list[Path]:
     return [_named(path, number) for number in numbers]
 
 
-def how_to_open(path: Path) -> tuple[str, str | None, dict[str, str]]:
+def how_to_open(path: Path, *, frame_rate: Fraction | None = None) -> tuple[str, str | None, dict[str, str]]:
     """Return FFmpeg's name of the file or sequence at `path`, the demuxer that must be taken, its options.
+
+    Args:
+        path: a file, or a pattern.
+        frame_rate: pictures of a sequence that are shown a second; None for `DEFAULT_RATE`.
 
     Raises:
         InputError: see `files_of`.
+        ConfigError: a rate is given, and `path` is a file.
     """
     if is_sequence(path):
         number = str(_number_of(path, files_of(path)[0]))
         # A percent sign elsewhere in the path is one of the path.
         folder = str(path.absolute().parent).replace("%", "%%")
-        options = {**open_options(), "pattern_type": "sequence", "start_number": number}
+        options = {
+            **open_options(),
+            "pattern_type": "sequence",
+            "start_number": number,
+            "framerate": str(frame_rate or DEFAULT_RATE),
+        }
         return f"file:{folder}/{path.name}", "image2", options
+    if frame_rate is not None:
+        msg = (
+            f"{path}: plan.frame_rate={frame_rate} is of numbered pictures, such as 'frames/f_%04d.png', and "
+            "this is a file, which has its own times; leave the rate out"
+        )
+        raise ConfigError(msg)
     # The prefix keeps a name with a colon from being taken for a protocol, the option one with a percent sign
     # from being taken for a pattern.
     return f"file:{path.absolute()}", None, {**open_options(), "pattern_type": "none"}

@@ -93,6 +93,7 @@ def verify(
     *,
     plan: Plan | None = None,
     video_stream: int | None = None,
+    frame_rate: Fraction | None = None,
     on_incompatible: OnIncompatible = "convert",
 ) -> VerifyReport:
     """Compare `output` with `source` and, where there is one, with the plan that it was made by.
@@ -106,10 +107,12 @@ def verify(
         output: what was made of it.
         plan: that it was made by; the other arguments stand in for it.
         video_stream: index of the source's stream that was restored; None for the one that would be picked.
+        frame_rate: pictures of a numbered source that are shown a second; None for 25.
         on_incompatible: what was done with streams that the output's container cannot hold.
 
     Raises:
         InputError: one of the files cannot be opened.
+        ConfigError: a rate is given, and the source is a file.
     """
     try:
         found = probe(output)
@@ -122,7 +125,9 @@ def verify(
     expected = (
         _planned(plan)
         if plan is not None
-        else _derived(probe(source, video_stream=video_stream), output, found, on_incompatible)
+        else _derived(
+            probe(source, video_stream=video_stream, frame_rate=frame_rate), output, found, on_incompatible
+        )
     )
     differences = tuple(_differences(expected, source, output))
     return VerifyReport(num_frames=len(expected.frames), differences=differences)

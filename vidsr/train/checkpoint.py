@@ -32,16 +32,28 @@ def load(path: Path, *, settings_digest: str) -> tuple[dict[str, dict[str, Tenso
     Raises:
         CheckpointError: the checkpoint was written under other settings.
     """
+    step = read_step(path, settings_digest=settings_digest)
     groups: dict[str, dict[str, Tensor]] = {}
     with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
-        if metadata["settings"] != settings_digest:
-            msg = f"{path}: comes from a run with other settings; give another --output, or the old settings"
-            raise CheckpointError(msg)
         for key in file.keys():  # noqa: SIM118  # safe_open is no mapping
             group, _, name = key.partition("/")
             groups.setdefault(group, {})[name] = file.get_tensor(key)
-    return groups, int(json.loads(metadata["step"]))
+    return groups, step
+
+
+def read_step(path: Path, *, settings_digest: str) -> int:
+    """Return the step alone, from the file's header.
+
+    Raises:
+        CheckpointError: the checkpoint was written under other settings.
+    """
+    # Opened for torch, all of the file counts as memory of this process; for numpy none of it.
+    with safe_open(path, framework="np") as file:
+        metadata = file.metadata()
+    if metadata["settings"] != settings_digest:
+        msg = f"{path}: comes from a run with other settings; give another --output, or the old settings"
+        raise CheckpointError(msg)
+    return int(json.loads(metadata["step"]))
 
 
 def optimizer_tensors(

@@ -1,9 +1,10 @@
 """What a training run is told: frozen values, read strictly from YAML."""
 
 import dataclasses
+import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,12 +13,16 @@ import yaml
 
 from vidsr.errors import ConfigError
 from vidsr.models.compact.unet import UNetShape
+from vidsr.nearest import nearest
 from vidsr.train.degradation import CodecRange, DegradationSet, DegradationStage, InterlaceRange
 
 Value = TypeVar("Value")
 
 SMALLEST_CROP = 96
 """High-resolution pixels: at 0.15 of this, where the strongest set goes, the widest kernel still fits."""
+
+_STAGES, _LATER = ("first", "second"), ("codec", "interlace")
+"""Keys of a set of degradations: those that must be there, if only as null, and those that may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,13 +133,14 @@ def degradation_of(tree: Mapping[str, Any], *, where: str) -> DegradationSet:
     Raises:
         ConfigError: unknown or missing keys, or values of the wrong type.
     """
-    if tree.get("first") is None and tree.get("second") is None:
+    _check_keys(tree, _STAGES, where=where, optional=_LATER)
+    codec, interlace = (tree.get(name) for name in _LATER)
+    if all(tree[name] is None for name in _STAGES):
+        if codec is not None or interlace is not None:
+            msg = f"{where}: {' and '.join(_LATER)} follow first and second, which are null: wanted null too"
+            raise ConfigError(msg)
         return DegradationSet(stages=None)
-    first, second = (
-        build_value(DegradationStage, tree.get(name), where=f"{where}: {name}")
-        for name in ("first", "second")
-    )
-    codec, interlace = tree.get("codec"), tree.get("interlace")
+    first, second = (build_value(DegradationStage, tree[name], where=f"{where}: {name}") for name in _STAGES)
     return DegradationSet(
         stages=(first, second),
         codec=None if codec is None else build_value(CodecRange, codec, where=f"{where}: codec"),
@@ -151,10 +157,27 @@ def build_value(kind: type[Value], tree: Any, *, where: str) -> Value:  # noqa: 
     if not isinstance(tree, Mapping):
         msg = f"{where}: wanted a mapping with {names}, got {tree!r}"
         raise ConfigError(msg)
-    if wrong := set(tree) ^ set(names):
-        msg = f"{where}: keys {sorted(map(str, wrong))} are missing or unknown; wanted {names}"
+    _check_keys(tree, names, where=where)
+    values = {name: _convert(hints[name], tree[name], f"{where}: {name}") for name in names}
+    try:
+        return kind(**values)
+    except ConfigError as error:
+        msg = f"{where}: {error}"
+        raise ConfigError(msg) from error
+
+
+def _check_keys(
+    tree: Mapping[Any, Any], names: Sequence[str], *, where: str, optional: Sequence[str] = ()
+) -> None:
+    """Refuse keys that are in neither list, and the lack of one of `names`."""
+    known = [*names, *optional]
+    for key in tree:
+        if key not in known:
+            msg = f"{where}: unknown key {key}{nearest(str(key), known)}; known are {', '.join(known)}"
+            raise ConfigError(msg)
+    if missing := [name for name in names if name not in tree]:
+        msg = f"{where}: lacks the key{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
         raise ConfigError(msg)
-    return kind(**{name: _convert(hints[name], tree[name], f"{where}: {name}") for name in names})
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401  # a type annotation and YAML
@@ -169,8 +192,12 @@ def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401  # a typ
             _convert(item, entry, where) for item, entry in zip(typing.get_args(hint), value, strict=True)
         )
     if origin is dict and isinstance(value, dict):
-        return {str(key): _convert(typing.get_args(hint)[1], entry, where) for key, entry in value.items()}
+        kind = typing.get_args(hint)[1]
+        return {str(key): _convert(kind, entry, f"{where}: {key}") for key, entry in value.items()}
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            msg = f"{where}: wanted a finite number, got {value}"
+            raise ConfigError(msg)
         return float(value)
     # No subclasses of int: a bool is one to Python.
     if (hint in {int, bool} and type(value) is hint) or (
