@@ -15,7 +15,8 @@ from vidsr.caption.cache import PriorCache, default_folder
 from vidsr.caption.file import FileCaptioner
 from vidsr.caption.none import NoCaptioner
 from vidsr.caption.protocol import Captioner
-from vidsr.config import CaptionConfig, JobConfig, RestoreConfig, degradation_preset, restore_preset
+from vidsr.config import degradation_preset, restore_preset
+from vidsr.config_sections import CaptionConfig, JobConfig, RestoreConfig
 from vidsr.errors import ConfigError, MissingWeightsError
 from vidsr.files import sha256_of
 from vidsr.job.job import ShotStage, Stages

@@ -10,7 +10,7 @@ import av
 import pytest
 
 from tests import bombs, corpus
-from vidsr.config import LimitsConfig
+from vidsr.config_sections import LimitsConfig
 from vidsr.errors import InputError, MachineError, NotAVideoError
 from vidsr.media import admit as module
 from vidsr.media.admit import admit

@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from vidsr import config
+from vidsr.config_sections import JobConfig
 from vidsr.errors import ConfigError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -27,7 +28,7 @@ def test_every_shipped_pipeline_resolves() -> None:
 @pytest.mark.parametrize("stage", config.STAGES)
 def test_every_preset_is_complete(stage: str) -> None:
     """A preset that leaves a key out would change when a default does."""
-    fields = set(getattr(config.JobConfig(), stage).model_dump())
+    fields = set(getattr(JobConfig(), stage).model_dump())
     files = list((CHECKOUT / "configs" / stage).rglob("*.yaml"))
     assert sorted(path.stem for path in files) == config.preset_names(stage)
     for path in files:
