@@ -3,7 +3,6 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from tests.bench.methods import BOTH, Kind, Method, Restore, Restored
 from tests.bench.samples import Sample
+from tests.frames import rgb_frame
 from vidsr.evaluate.image import Pixels
 from vidsr.job.parts import parts_of, seed_of
 from vidsr.models.compact import weights
@@ -18,7 +18,7 @@ from vidsr.models.compact.estimate import SCALE
 from vidsr.models.compact.weights import CompactModel, WeightsInfo
 from vidsr.models.device import best_dtype
 from vidsr.restore.compact import DEFAULT_FUSION, LEAD_IN, CompactRestorer, CompactSettings
-from vidsr.types import Carry, Colour, Frame, LeadIn, Prior, Shot, Work
+from vidsr.types import Carry, LeadIn, Prior, Shot, Work
 
 PICTURES: tuple[Kind, ...] = ("pictures",)
 CLIPS: tuple[Kind, ...] = ("clips",)
@@ -133,7 +133,7 @@ def in_parts(
             for index in range(part.lead_in, part.stop):
                 work = Work(
                     part_index=part.index,
-                    frame=rgb_frame(sample.degraded[index], index),
+                    frame=rgb_frame(sample.degraded[index].transpose(2, 0, 1), index),
                     prior=prior,
                     carry=carry,
                     seed=seed_of(part.lead_in, job_seed=0),
@@ -147,21 +147,6 @@ def in_parts(
         return Restored(frames=made, steps=statistics.mean(steps))
 
     return restore
-
-
-def rgb_frame(pixels: Pixels, index: int) -> Frame:
-    """Return RGB [H, W, 3] as a frame of planes."""
-    red, green, blue = np.ascontiguousarray(pixels.transpose(2, 0, 1))
-    return Frame(
-        planes=(green, blue, red),
-        pix_fmt="gbrp",
-        width=pixels.shape[1],
-        height=pixels.shape[0],
-        colour=Colour(matrix=0, full_range=True),
-        index=index,
-        pts=index,
-        time_base=Fraction(1, 25),
-    )
 
 
 def _prior(sample: Sample, told: Told) -> Prior:

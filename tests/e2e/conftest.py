@@ -1,11 +1,18 @@
-"""What several of these tests need: XPSR's weights, installed as a user installs them."""
+"""What several of these tests need: a clip, and XPSR's weights, installed as a user installs them."""
 
 from pathlib import Path
 
 import pytest
 
+from tests import corpus
 from tests.e2e.test_bad_input import run_vidsr
 from tests.golden.checkpoint import write_checkpoint
+
+
+@pytest.fixture(scope="session")
+def clip(corpus_folder: Path) -> Path:
+    """Several shots of a few frames each; some modules have another clip of their own."""
+    return corpus.make("cuts", corpus_folder)
 
 
 @pytest.fixture(scope="session")

@@ -22,16 +22,11 @@ import vidsr
 from tests import corpus
 from tests.corpus import EVERY, Outcome
 from tests.corpus.folder import expectations_in
+from tests.overrides import QUICK
 from vidsr.media.verify import verify
 from vidsr.types import Plan
 
-OVERRIDES = {
-    "restore.restorer": "bicubic",
-    "restore.scale": 2,
-    "caption.captioner": "none",
-    "encode.preset": "ultrafast",
-    "plan.part_frames": 16,
-}
+OVERRIDES = QUICK | {"plan.part_frames": 16}
 MATROSKA_TICK = Fraction(1, 1000)
 BY_MODEL = ("two_frames", "tiny", "odd_420")
 """Classes that also go through the embedded model."""

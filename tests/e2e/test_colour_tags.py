@@ -8,18 +8,13 @@ import numpy as np
 import pytest
 
 import vidsr
+from tests.overrides import QUICK
 from vidsr.media.verify import verify
 
 SHARES = {1: (0.2126, 0.0722), 6: (0.299, 0.114), 5: (0.299, 0.114), 9: (0.2627, 0.0593)}
 """Of red and blue in luma: BT.709, SMPTE 170M, BT.470BG, BT.2020."""
 PATCHES = ((60, 128, 128), (200, 128, 128), (81, 90, 220), (145, 60, 40), (60, 220, 110), (170, 30, 150))
 """Y, Cb and Cr: greys, and colours that lie inside of RGB or a little beyond."""
-OVERRIDES = {
-    "restore.restorer": "bicubic",
-    "restore.scale": 2,
-    "caption.captioner": "none",
-    "encode.preset": "ultrafast",
-}
 
 
 def patches(path: Path, *, matrix: int, is_full: bool, width: int = 64, height: int = 48) -> Path:
@@ -62,7 +57,7 @@ def rgb_as_tagged(path: Path, shares: dict[int, tuple[float, float]] = SHARES) -
 @pytest.mark.parametrize("is_full", [False, True])
 def test_a_flat_patch_differs_by_one_code_value_at_most(matrix, is_full, tmp_path):
     source = patches(tmp_path / "in.mp4", matrix=matrix, is_full=is_full)
-    report = vidsr.enhance(source, tmp_path / "out.mp4", overrides=OVERRIDES)
+    report = vidsr.enhance(source, tmp_path / "out.mp4", overrides=QUICK)
     before, after = rgb_as_tagged(source), rgb_as_tagged(report.output)
     assert np.abs(after - before).max() <= 1
     with av.open(str(report.output)) as file:
@@ -74,7 +69,7 @@ def test_a_flat_patch_differs_by_one_code_value_at_most(matrix, is_full, tmp_pat
 def test_a_patch_without_tags_comes_out_as_players_took_it(tmp_path):
     """Untagged HD is BT.709, limited; the output says so."""
     source = patches(tmp_path / "in.mp4", matrix=2, is_full=False, width=128, height=720)
-    report = vidsr.enhance(source, tmp_path / "out.mp4", overrides=OVERRIDES)
+    report = vidsr.enhance(source, tmp_path / "out.mp4", overrides=QUICK)
     assert any("does not say its colour matrix: taken for BT.709" in line for line in report.warnings)
     with av.open(str(report.output)) as file:
         pictures = list(file.decode(video=0))

@@ -8,6 +8,7 @@ import pytest
 import vidsr
 from tests import corpus
 from tests.e2e.test_bad_input import BICUBIC, run_vidsr
+from tests.overrides import QUICK
 from vidsr.errors import DamagedInputError
 from vidsr.media.verify import verify
 
@@ -24,12 +25,6 @@ SAID = {
     "corrupt.mkv": "could not be read or decoded; of 50 packets",
     "dropped.mkv": "packets are missing in one place: by the stream's own numbering, at least",
     "no_first_key.mkv": "the first key frame is missing: the 24 frames before the next one are lost",
-}
-OVERRIDES = {
-    "restore.restorer": "bicubic",
-    "restore.scale": 2,
-    "caption.captioner": "none",
-    "encode.preset": "ultrafast",
 }
 
 
@@ -50,7 +45,7 @@ def damaged(
 
 def test_what_is_left_is_restored_and_what_is_lost_is_said(damaged: Path, tmp_path: Path) -> None:
     output = tmp_path / f"out{damaged.suffix}"
-    report = vidsr.enhance(damaged, output, overrides=OVERRIDES)
+    report = vidsr.enhance(damaged, output, overrides=QUICK)
     assert (report.exit_code, report.is_partial) == (4, True)
     assert any(SAID[damaged.name] in warning for warning in report.warnings), report.warnings
     assert 20 < report.num_frames < 50
@@ -59,21 +54,21 @@ def test_what_is_left_is_restored_and_what_is_lost_is_said(damaged: Path, tmp_pa
 
 def test_strict_refuses_before_any_work_and_leaves_nothing(damaged: Path, tmp_path: Path) -> None:
     with pytest.raises(DamagedInputError, match="damaged: ") as caught:
-        vidsr.enhance(damaged, tmp_path / f"out{damaged.suffix}", overrides=OVERRIDES, strict=True)
+        vidsr.enhance(damaged, tmp_path / f"out{damaged.suffix}", overrides=QUICK, strict=True)
     assert SAID[damaged.name] in str(caught.value)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(DamagedInputError, match="damaged: "):
-        vidsr.plan(damaged, overrides=OVERRIDES, strict=True)
+        vidsr.plan(damaged, overrides=QUICK, strict=True)
 
 
 def test_frames_keep_the_times_that_they_had(damaged: Path, tmp_path: Path) -> None:
     """What is missing at the beginning or in the middle moves nothing that comes after it."""
     output = tmp_path / f"out{damaged.suffix}"
-    vidsr.enhance(damaged, output, overrides=OVERRIDES)
+    vidsr.enhance(damaged, output, overrides=QUICK)
     with av.open(str(damaged)) as before, av.open(str(output)) as after:
         sounds = [next(file.demux(audio=0)) for file in (before, after)]
     offset = sounds[1].pts * sounds[1].time_base - sounds[0].pts * sounds[0].time_base
-    plan = vidsr.plan(damaged, output, overrides=OVERRIDES)
+    plan = vidsr.plan(damaged, output, overrides=QUICK)
     assert offset == plan.output.offset
     wanted = [int(pts) * plan.info.video.time_base + offset for pts in plan.frames.pts]
     with av.open(str(output)) as file:
@@ -92,16 +87,16 @@ def test_sound_that_is_cut_off_is_a_loss(suffix: str, share: float, tmp_path: Pa
     )
     content = whole.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    report = vidsr.enhance(path, tmp_path / f"out{suffix}", overrides=OVERRIDES)
+    report = vidsr.enhance(path, tmp_path / f"out{suffix}", overrides=QUICK)
     assert (report.exit_code, report.num_frames) == (4, 25)
     (said,) = [line for line in report.warnings if "promises" in line]
     assert "stream 1 (audio pcm_s16le): the header promises sound until 4.000 s, the last packet ends" in said
-    assert vidsr.enhance(whole, tmp_path / f"whole_out{suffix}", overrides=OVERRIDES).exit_code == 0
+    assert vidsr.enhance(whole, tmp_path / f"whole_out{suffix}", overrides=QUICK).exit_code == 0
 
 
 def test_a_sound_file_passes_strict(corpus_folder: Path, tmp_path: Path) -> None:
     source = corpus.make("edit_list", corpus_folder)
-    assert vidsr.enhance(source, tmp_path / "out.mp4", overrides=OVERRIDES, strict=True).exit_code == 0
+    assert vidsr.enhance(source, tmp_path / "out.mp4", overrides=QUICK, strict=True).exit_code == 0
 
 
 def test_the_command_line_refuses_with_its_code(corpus_folder: Path, tmp_path: Path) -> None:

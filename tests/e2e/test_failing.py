@@ -14,6 +14,7 @@ import pytest
 
 import vidsr
 from tests import corpus
+from tests.overrides import QUICK_PARTS
 from vidsr import events
 from vidsr.api import resolve
 from vidsr.errors import (
@@ -33,24 +34,11 @@ from vidsr.job.run import run
 from vidsr.restore.protocol import Restorer
 from vidsr.types import Done, Work
 
-OVERRIDES = {
-    "restore.restorer": "bicubic",
-    "restore.scale": 2,
-    "caption.captioner": "none",
-    "encode.preset": "ultrafast",
-    "plan.part_frames": 8,
-}
-
-
-@pytest.fixture(scope="module")
-def clip(corpus_folder: Path) -> Path:
-    return corpus.make("cuts", corpus_folder)
-
 
 @pytest.fixture(scope="module")
 def whole(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     output = tmp_path_factory.mktemp("whole") / "out.mp4"
-    return vidsr.enhance(clip, output, overrides=OVERRIDES).output.read_bytes()
+    return vidsr.enhance(clip, output, overrides=QUICK_PARTS).output.read_bytes()
 
 
 @pytest.fixture
@@ -76,13 +64,13 @@ def test_a_full_disk_keeps_what_is_finished_and_leaves_nothing_else(
 ) -> None:
     output = tmp_path / "out.mp4"
     with pytest.raises(DiskFullError, match=rf"{small_disk}.*the disk is full; free some space") as caught:
-        vidsr.enhance(clip, output, overrides=OVERRIDES, work_dir=small_disk)
+        vidsr.enhance(clip, output, overrides=QUICK_PARTS, work_dir=small_disk)
     assert caught.value.exit_code == 75
     assert [path.name for path in tmp_path.iterdir()] == ["disk"]
     kept = {path.suffix for path in small_disk.rglob("parts/*")}
     assert kept <= {".mkv", ".json"}
     remount(small_disk, "size=10m")
-    report = vidsr.enhance(clip, output, overrides=OVERRIDES, work_dir=small_disk)
+    report = vidsr.enhance(clip, output, overrides=QUICK_PARTS, work_dir=small_disk)
     assert report.num_parts_reused > 0
     assert output.read_bytes() == whole
     assert list(small_disk.iterdir()) == []
@@ -103,11 +91,11 @@ def test_a_disk_that_fills_up_in_the_middle_keeps_what_is_finished(
             finished.append(event.part_index)
 
     with pytest.raises(DiskFullError, match=r"00003\.mkv: the disk is full"):
-        vidsr.enhance(clip, output, overrides=OVERRIDES, on_event=listen)
+        vidsr.enhance(clip, output, overrides=QUICK_PARTS, on_event=listen)
     assert finished
     assert not output.exists()
     assert not list(tmp_path.rglob("*.part"))
-    report = vidsr.enhance(clip, output, overrides=OVERRIDES)
+    report = vidsr.enhance(clip, output, overrides=QUICK_PARTS)
     assert report.num_parts_reused >= len(finished)
     assert output.read_bytes() == whole
 
@@ -117,10 +105,10 @@ def test_a_disk_that_is_full_for_the_output_alone_keeps_all_parts(
 ) -> None:
     output = small_disk / "out.mp4"
     with pytest.raises(DiskFullError, match=str(output)):
-        vidsr.enhance(clip, output, overrides=OVERRIDES, work_dir=tmp_path / "work")
+        vidsr.enhance(clip, output, overrides=QUICK_PARTS, work_dir=tmp_path / "work")
     assert list(small_disk.iterdir()) == []
     remount(small_disk, "size=10m")
-    report = vidsr.enhance(clip, output, overrides=OVERRIDES, work_dir=tmp_path / "work")
+    report = vidsr.enhance(clip, output, overrides=QUICK_PARTS, work_dir=tmp_path / "work")
     assert report.num_parts_reused == report.num_parts
     assert output.read_bytes() == whole
 
@@ -129,7 +117,7 @@ def test_a_read_only_output_is_refused_before_any_work(clip: Path, small_disk: P
     remount(small_disk, "ro")
     seen: list[events.Event] = []
     with pytest.raises(UnwritableError, match=f"the folder {small_disk} cannot be written to") as caught:
-        vidsr.enhance(clip, small_disk / "out.mp4", overrides=OVERRIDES, on_event=seen.append)
+        vidsr.enhance(clip, small_disk / "out.mp4", overrides=QUICK_PARTS, on_event=seen.append)
     assert caught.value.exit_code == 5
     assert [type(event) for event in seen] == [events.Ended]
 
@@ -145,7 +133,7 @@ def test_an_output_that_cannot_be_written_in_the_end_keeps_all_parts(
             state.rename(tmp_path / "aside")
             state.write_text("in the way")
 
-    arguments = {"overrides": OVERRIDES, "work_dir": tmp_path / "work"}
+    arguments = {"overrides": QUICK_PARTS, "work_dir": tmp_path / "work"}
     with pytest.raises(UnwritableError, match=r"out\.mp4: cannot be written"):
         vidsr.enhance(clip, output, on_event=listen, **arguments)
     assert state.read_text() == "in the way"
@@ -160,7 +148,7 @@ def test_work_and_output_may_be_on_different_file_systems(
 ) -> None:
     remount(small_disk, "size=10m")
     assert small_disk.stat().st_dev != tmp_path.stat().st_dev
-    report = vidsr.enhance(clip, tmp_path / "out.mp4", overrides=OVERRIDES, work_dir=small_disk)
+    report = vidsr.enhance(clip, tmp_path / "out.mp4", overrides=QUICK_PARTS, work_dir=small_disk)
     assert report.output.read_bytes() == whole
     assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "out.mp4"]
 
@@ -179,11 +167,11 @@ def test_a_work_folder_that_vanishes_is_named_and_ends_the_run_at_once(
             finished.append(event.part_index)
 
     with pytest.raises(WorkFolderLostError, match=f"{tmp_path / 'work'}.* vanished") as caught:
-        vidsr.enhance(clip, output, overrides=OVERRIDES, work_dir=tmp_path / "work", on_event=listen)
+        vidsr.enhance(clip, output, overrides=QUICK_PARTS, work_dir=tmp_path / "work", on_event=listen)
     assert caught.value.exit_code == 75
     assert not output.exists()
     assert len(finished) < 8 or kind is events.Assembling
-    assert vidsr.enhance(clip, output, overrides=OVERRIDES).output.read_bytes() == whole
+    assert vidsr.enhance(clip, output, overrides=QUICK_PARTS).output.read_bytes() == whole
 
 
 def test_two_runs_at_once_on_one_output_are_told_apart(clip: Path, tmp_path: Path, whole: bytes) -> None:
@@ -193,10 +181,10 @@ def test_two_runs_at_once_on_one_output_are_told_apart(clip: Path, tmp_path: Pat
     def listen(event: events.Event) -> None:
         if isinstance(event, events.PartFinished) and not refused:
             with pytest.raises(OutputBusyError) as caught:
-                vidsr.enhance(clip, output, overrides=OVERRIDES, work_dir=tmp_path / "other")
+                vidsr.enhance(clip, output, overrides=QUICK_PARTS, work_dir=tmp_path / "other")
             refused.append(str(caught.value))
 
-    vidsr.enhance(clip, output, overrides=OVERRIDES, on_event=listen)
+    vidsr.enhance(clip, output, overrides=QUICK_PARTS, on_event=listen)
     assert refused == [f"{output}: is being made by process {os.getpid()}; wait for it, or stop it"]
     assert output.read_bytes() == whole
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
@@ -206,9 +194,11 @@ def test_two_outputs_of_one_job_do_not_share_a_work_folder_at_once(clip: Path, t
     def listen(event: events.Event) -> None:
         if isinstance(event, events.PartFinished):
             with pytest.raises(OutputBusyError, match="process"):
-                vidsr.enhance(clip, tmp_path / "b.mp4", overrides=OVERRIDES, work_dir=tmp_path / "work")
+                vidsr.enhance(clip, tmp_path / "b.mp4", overrides=QUICK_PARTS, work_dir=tmp_path / "work")
 
-    vidsr.enhance(clip, tmp_path / "a.mp4", overrides=OVERRIDES, work_dir=tmp_path / "work", on_event=listen)
+    vidsr.enhance(
+        clip, tmp_path / "a.mp4", overrides=QUICK_PARTS, work_dir=tmp_path / "work", on_event=listen
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4"]
 
 
@@ -221,7 +211,7 @@ def test_a_codec_that_refuses_does_so_before_any_work(tmp_path: Path) -> None:
         RefusedByCodecError,
         match=r"libx264 refuses pictures of 16800x32 .*--set encode\.codec",
     ) as caught:
-        vidsr.enhance(source, tmp_path / "out.mkv", overrides=OVERRIDES, on_event=seen.append)
+        vidsr.enhance(source, tmp_path / "out.mkv", overrides=QUICK_PARTS, on_event=seen.append)
     assert caught.value.exit_code == 2
     assert not any(isinstance(event, events.Captioned | events.Restored) for event in seen)
     assert [path.name for path in tmp_path.iterdir()] == ["wide.mkv"]
@@ -243,7 +233,7 @@ class Failing:
 
 
 def failing(error: Exception, *, times: int) -> Stages:
-    stages = resolve("enhance", OVERRIDES)
+    stages = resolve("enhance", QUICK_PARTS)
     left = [times]
     make = stages.restorer.make
     return replace(stages, restorer=replace(stages.restorer, make=lambda: Failing(make(), error, left)))
@@ -273,7 +263,7 @@ def test_a_part_that_always_fails_is_named_and_all_others_are_finished(
         run(job, failing(error, times=99))
     assert caught.value.exit_code == exit_code
     assert not (tmp_path / "out.mp4").exists()
-    report = run(job, resolve("enhance", OVERRIDES))
+    report = run(job, resolve("enhance", QUICK_PARTS))
     assert report.num_parts - report.num_parts_reused == 1
     assert report.output.read_bytes() == whole
 
@@ -289,7 +279,7 @@ def test_an_input_that_changes_is_not_tried_again(clip: Path, tmp_path: Path) ->
             shutil.copy(corpus.make("cfr", clip.parent), source)
 
     with pytest.raises(VidsrError, match="the file has changed") as caught:
-        vidsr.enhance(source, tmp_path / "out.mp4", overrides=OVERRIDES, on_event=listen)
+        vidsr.enhance(source, tmp_path / "out.mp4", overrides=QUICK_PARTS, on_event=listen)
     assert caught.value.exit_code == 3
     assert not any(isinstance(event, events.Warned) for event in seen)
 
@@ -318,7 +308,7 @@ def test_a_stalled_stage_is_named_and_its_process_can_be_ended(
         told.append(error)
         let_go.set()
 
-    stages = resolve("enhance", OVERRIDES)
+    stages = resolve("enhance", QUICK_PARTS)
     make = stages.restorer.make
     held = replace(stages.restorer, make=lambda: Held(make(), let_go))
     job = Job(input=clip, output=tmp_path / "out.mp4")
@@ -353,7 +343,7 @@ cli.main()
 
 
 def test_a_stalled_command_ends_by_itself(clip: Path, tmp_path: Path) -> None:
-    settings = OVERRIDES | {"run.stall_seconds": 5}
+    settings = QUICK_PARTS | {"run.stall_seconds": 5}
     options = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     done = subprocess.run(
         [sys.executable, "-c", STALLING, "run", str(clip), "-o", str(tmp_path / "out.mp4"), *options],

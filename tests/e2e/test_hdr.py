@@ -9,6 +9,7 @@ import pytest
 
 import vidsr
 from tests import corpus
+from tests.overrides import QUICK
 from vidsr.media.colour import from_rgb, to_rgb
 from vidsr.media.filters import decide_filters
 from vidsr.media.frames import from_av
@@ -20,12 +21,6 @@ from vidsr.media.verify import verify
 from vidsr.show import media_lines
 from vidsr.types import Colour, ContentLight, Frame, HdrMetadata, MasteringDisplay, VideoInfo
 
-OVERRIDES = {
-    "restore.restorer": "bicubic",
-    "restore.scale": 2,
-    "caption.captioner": "none",
-    "encode.preset": "ultrafast",
-}
 PICTURE = "-f lavfi -i testsrc2=s=96x64:r=25 -frames:v 5"
 DISPLAY = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
 WANTED = HdrMetadata(
@@ -68,7 +63,7 @@ def mean_colour(path: Path) -> np.ndarray:
 @pytest.mark.parametrize("restorer", ["bicubic", "xpsr-s"])
 def test_hdr10_comes_out_as_hdr10(restorer, corpus_folder, tmp_path):
     source = hdr(corpus_folder)
-    report = vidsr.enhance(source, tmp_path / "out.mp4", overrides=OVERRIDES | {"restore.restorer": restorer})
+    report = vidsr.enhance(source, tmp_path / "out.mp4", overrides=QUICK | {"restore.restorer": restorer})
     video = probe(report.output).video
     assert (video.codec, video.bit_depth) == ("hevc", 10)
     assert (video.colour.matrix, video.colour.primaries, video.colour.transfer) == (9, 9, 16)
@@ -85,7 +80,7 @@ def test_probe_says_it(corpus_folder):
 
 def test_hlg_comes_out_as_hlg(corpus_folder, tmp_path):
     source = hdr(corpus_folder, "small_hlg.mp4", transfer="arib-std-b67", metadata=False)
-    report = vidsr.enhance(source, tmp_path / "out.mkv", overrides=OVERRIDES)
+    report = vidsr.enhance(source, tmp_path / "out.mkv", overrides=QUICK)
     video = probe(report.output).video
     assert (video.codec, video.bit_depth, video.colour.transfer, video.hdr) == ("hevc", 10, 18, None)
     assert verify(source, report.output).ok
@@ -94,13 +89,13 @@ def test_hlg_comes_out_as_hlg(corpus_folder, tmp_path):
 @pytest.mark.parametrize("codec", ["h264", "av1"])
 def test_other_codecs_keep_the_metadata_too(codec, corpus_folder, tmp_path):
     source = hdr(corpus_folder)
-    report = vidsr.enhance(source, tmp_path / "out.mkv", overrides=OVERRIDES | {"encode.codec": codec})
+    report = vidsr.enhance(source, tmp_path / "out.mkv", overrides=QUICK | {"encode.codec": codec})
     assert hdr_differences(probe(report.output).video.hdr, WANTED) == []
     assert verify(source, report.output).ok
 
 
 def test_a_codec_without_a_place_for_them_says_so_before_any_work(corpus_folder, tmp_path):
-    overrides = OVERRIDES | {"encode.codec": "ffv1"}
+    overrides = QUICK | {"encode.codec": "ffv1"}
     plan = vidsr.plan(hdr(corpus_folder), tmp_path / "out.mkv", overrides=overrides)
     assert any("given up: ffv1 has no place for them" in line for line in plan.warnings)
     assert plan.output.hdr is None
@@ -124,7 +119,7 @@ def test_verify_notices_metadata_that_are_missing_or_others(corpus_folder, tmp_p
 
 def test_tone_mapping_gives_sdr_that_says_so(corpus_folder, tmp_path):
     source = hdr(corpus_folder)
-    report = vidsr.enhance(source, tmp_path / "out.mp4", overrides=OVERRIDES | {"encode.hdr": "tonemap"})
+    report = vidsr.enhance(source, tmp_path / "out.mp4", overrides=QUICK | {"encode.hdr": "tonemap"})
     video = probe(report.output).video
     assert (video.codec, video.bit_depth, video.hdr) == ("h264", 10, None)
     assert (video.colour.matrix, video.colour.primaries, video.colour.transfer) == (1, 1, 1)
@@ -134,7 +129,7 @@ def test_tone_mapping_gives_sdr_that_says_so(corpus_folder, tmp_path):
 
 
 def test_sdr_is_not_tone_mapped(corpus_folder, tmp_path):
-    plan = vidsr.plan(corpus.make("bt709", corpus_folder), overrides=OVERRIDES | {"encode.hdr": "tonemap"})
+    plan = vidsr.plan(corpus.make("bt709", corpus_folder), overrides=QUICK | {"encode.hdr": "tonemap"})
     assert plan.filtered is None
 
 

@@ -10,6 +10,7 @@ import pydantic
 import pytest
 
 from tests import corpus
+from tests.overrides import QUICK_PARTS
 from vidsr import config, events
 from vidsr.api import resolve
 from vidsr.caption.file import write_priors
@@ -18,23 +19,10 @@ from vidsr.ingest import Job, Outcome, process
 from vidsr.stopping import stop_on_signals
 from vidsr.types import Prior, Shot
 
-OVERRIDES = {
-    "restore.restorer": "bicubic",
-    "restore.scale": 2,
-    "caption.captioner": "none",
-    "encode.preset": "ultrafast",
-    "plan.part_frames": 8,
-}
-
-
-@pytest.fixture(scope="module")
-def clip(corpus_folder: Path) -> Path:
-    return corpus.make("cuts", corpus_folder)
-
 
 @pytest.fixture
 def job(clip: Path, tmp_path: Path) -> Job:
-    return Job(input=clip, output=tmp_path / "out.mp4", overrides=OVERRIDES)
+    return Job(input=clip, output=tmp_path / "out.mp4", overrides=QUICK_PARTS)
 
 
 def with_overrides(job: Job, **changes: object) -> Job:

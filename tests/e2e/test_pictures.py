@@ -16,16 +16,11 @@ from PIL.PngImagePlugin import PngInfo
 import vidsr
 from tests import corpus
 from tests.e2e.test_bad_input import BICUBIC, run_vidsr
+from tests.overrides import QUICK
 from vidsr.errors import ConfigError, UsageError
 from vidsr.media.still import Beside, beside_of
 from vidsr.media.verify import verify
 
-OVERRIDES = {
-    "restore.restorer": "bicubic",
-    "restore.scale": 2,
-    "caption.captioner": "none",
-    "encode.preset": "ultrafast",
-}
 TURNED_RIGHT = 6
 """EXIF's word for a picture that is to be turned to the right for display."""
 
@@ -51,7 +46,7 @@ def middles(picture: Image.Image) -> np.ndarray:
 
 
 def restored(source: Path, output: Path | None = None, **more) -> Path:
-    report = vidsr.enhance(source, output, overrides=OVERRIDES | more)
+    report = vidsr.enhance(source, output, overrides=QUICK | more)
     assert report.exit_code == 0
     assert verify(source, report.output).ok
     return report.output
@@ -146,7 +141,7 @@ def test_a_picture_may_become_a_video_of_one_frame(tmp_path: Path) -> None:
     exif[0x0112] = TURNED_RIGHT
     patches("RGB").save(tmp_path / "in.jpg", exif=exif)
     output = restored(tmp_path / "in.jpg", tmp_path / "out.mp4")
-    plan = vidsr.plan(tmp_path / "in.jpg", output, overrides=OVERRIDES)
+    plan = vidsr.plan(tmp_path / "in.jpg", output, overrides=QUICK)
     assert any("EXIF, colour profile or texts are left out" in warning for warning in plan.warnings)
     with av.open(str(output)) as file:
         (frame,) = file.decode(video=0)
@@ -155,7 +150,7 @@ def test_a_picture_may_become_a_video_of_one_frame(tmp_path: Path) -> None:
 
 def test_a_video_does_not_become_a_picture(corpus_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="a picture holds one frame"):
-        vidsr.enhance(corpus.make("cfr", corpus_folder), tmp_path / "out.png", overrides=OVERRIDES)
+        vidsr.enhance(corpus.make("cfr", corpus_folder), tmp_path / "out.png", overrides=QUICK)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -198,7 +193,7 @@ def test_numbered_pictures_are_shown_at_the_rate_that_is_asked_for(
     for n in range(5):
         patches("RGB").rotate(90 * n).save(tmp_path / f"{n}.png")
     source, output = tmp_path / "%d.png", tmp_path / f"out.{suffix}"
-    vidsr.enhance(source, output, overrides=OVERRIDES | {"plan.frame_rate": rate})
+    vidsr.enhance(source, output, overrides=QUICK | {"plan.frame_rate": rate})
     with av.open(str(output)) as file:
         times = [frame.pts * frame.time_base for frame in file.decode(video=0)]
     # Matroska counts in milliseconds.
@@ -228,7 +223,7 @@ def test_a_file_has_no_rate_to_choose(suffix: str, tmp_path: Path) -> None:
     patches("RGB").save(source)
     words = rf"in{suffix}: plan\.frame_rate=25 is of numbered pictures"
     with pytest.raises(ConfigError, match=words):
-        vidsr.enhance(source, overrides=OVERRIDES | {"plan.frame_rate": 25})
+        vidsr.enhance(source, overrides=QUICK | {"plan.frame_rate": 25})
     with pytest.raises(ConfigError, match=words):
         verify(source, source, frame_rate=Fraction(25))
     assert list(tmp_path.iterdir()) == [source]
@@ -246,9 +241,9 @@ def test_numbered_pictures_of_16_bits_keep_them(tmp_path: Path) -> None:
 def test_a_changed_picture_is_another_input(tmp_path: Path) -> None:
     for n in range(2):
         patches("RGB").save(tmp_path / f"{n}.png")
-    before = vidsr.plan(tmp_path / "%d.png", overrides=OVERRIDES).input
+    before = vidsr.plan(tmp_path / "%d.png", overrides=QUICK).input
     patches("RGB").rotate(90).save(tmp_path / "1.png")
-    after = vidsr.plan(tmp_path / "%d.png", overrides=OVERRIDES).input
+    after = vidsr.plan(tmp_path / "%d.png", overrides=QUICK).input
     assert before.sha256 != after.sha256
 
 
@@ -256,7 +251,7 @@ def test_no_picture_of_the_sequence_is_overwritten(tmp_path: Path) -> None:
     patches("RGB").save(tmp_path / "0.png")
     before = (tmp_path / "0.png").read_bytes()
     with pytest.raises(UsageError, match="a picture holds one frame"):
-        vidsr.enhance(tmp_path / "%d.png", tmp_path / "0.png", overrides=OVERRIDES, overwrite=True)
+        vidsr.enhance(tmp_path / "%d.png", tmp_path / "0.png", overrides=QUICK, overwrite=True)
     assert (tmp_path / "0.png").read_bytes() == before
 
 

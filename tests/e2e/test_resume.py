@@ -12,6 +12,7 @@ from PIL import Image
 
 import vidsr
 from tests import corpus, scans
+from tests.overrides import QUICK_PARTS
 from vidsr import events
 from vidsr.api import resolve
 from vidsr.errors import OtherWorkError, OutputExistsError, Stopped
@@ -20,19 +21,7 @@ from vidsr.job.run import run
 from vidsr.job.work_folder import WorkFolder
 from vidsr.stopping import stop_on_signals
 
-OVERRIDES = {
-    "restore.restorer": "bicubic",
-    "restore.scale": 2,
-    "caption.captioner": "measured",
-    "caption.frames_per_shot": 1,
-    "encode.preset": "ultrafast",
-    "plan.part_frames": 8,
-}
-
-
-@pytest.fixture(scope="module")
-def clip(corpus_folder: Path) -> Path:
-    return corpus.make("cuts", corpus_folder)
+OVERRIDES = QUICK_PARTS | {"caption.captioner": "measured", "caption.frames_per_shot": 1}
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ import pytest
 import vidsr
 from tests import corpus
 from tests.fakes import CountingCaptioner
+from tests.overrides import QUICK_PARTS
 from vidsr import build, config, events
 from vidsr.caption.file import write_priors
 from vidsr.errors import ConfigError, OutputExistsError, VerificationError, VidsrError
@@ -26,16 +27,9 @@ from vidsr.job.run import run
 from vidsr.restore.protocol import Restorer
 from vidsr.types import Done, Part, Prior, Shot, Work
 
-OVERRIDES = {
-    "restore.restorer": "bicubic",
-    "restore.scale": 2,
-    "caption.captioner": "none",
-    "encode.preset": "ultrafast",
-    "plan.part_frames": 8,
-}
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 """Of a process of its own."""
-XPSR_S = {**OVERRIDES, "restore.restorer": "xpsr-s", "restore.scale": 4, "plan.part_frames": 16}
+XPSR_S = {**QUICK_PARTS, "restore.restorer": "xpsr-s", "restore.scale": 4, "plan.part_frames": 16}
 
 
 def frames_of(path: Path) -> list[tuple[int, str]]:
@@ -45,11 +39,6 @@ def frames_of(path: Path) -> list[tuple[int, str]]:
             (frame.pts, hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest())
             for frame in container.decode(video=0)
         ]
-
-
-@pytest.fixture(scope="module")
-def clip(corpus_folder: Path) -> Path:
-    return corpus.make("cuts", corpus_folder)
 
 
 @pytest.fixture
@@ -72,19 +61,19 @@ def unpublished(monkeypatch: pytest.MonkeyPatch):
 
 
 def stages_for(**changes: object) -> Stages:
-    return build.build_stages(config.load(overrides=OVERRIDES | changes, environment={}))
+    return build.build_stages(config.load(overrides=QUICK_PARTS | changes, environment={}))
 
 
 def test_the_default_output_stands_beside_the_input(clip: Path, tmp_path: Path) -> None:
     source = tmp_path / f"in{clip.suffix}"
     source.write_bytes(clip.read_bytes())
-    report = vidsr.enhance(source, overrides=OVERRIDES)
+    report = vidsr.enhance(source, overrides=QUICK_PARTS)
     assert report.output == tmp_path / f"in_restored{clip.suffix}"
     assert sorted(path.name for path in tmp_path.iterdir()) == [source.name, report.output.name]
     assert report.exit_code == 0
 
 
-@pytest.mark.parametrize("overrides", [OVERRIDES, XPSR_S], ids=["bicubic", "xpsr-s"])
+@pytest.mark.parametrize("overrides", [QUICK_PARTS, XPSR_S], ids=["bicubic", "xpsr-s"])
 def test_the_batch_changes_no_frame(overrides: dict[str, object], clip: Path, tmp_path: Path) -> None:
     outputs = [
         vidsr.enhance(
@@ -100,7 +89,7 @@ def test_memory_that_nobody_wrote_changes_no_byte(name: str, corpus_folder: Path
     # glibc fills all memory with a byte made of this; with another C library the test says little. x264 looks
     # ahead with this preset, and the outputs are 320 and 322 wide: no multiple of eight macroblocks.
     source = corpus.make(name, corpus_folder)
-    overrides = {**OVERRIDES, "encode.preset": "medium"}
+    overrides = {**QUICK_PARTS, "encode.preset": "medium"}
     settings = [item for key, value in overrides.items() for item in ("--set", f"{key}={value}")]
     outputs = set()
     for fill in ("0", "85", "170"):
@@ -115,7 +104,7 @@ def test_memory_that_nobody_wrote_changes_no_byte(name: str, corpus_folder: Path
     assert len(outputs) == 1
 
 
-@pytest.mark.parametrize("overrides", [OVERRIDES, XPSR_S], ids=["bicubic", "xpsr-s"])
+@pytest.mark.parametrize("overrides", [QUICK_PARTS, XPSR_S], ids=["bicubic", "xpsr-s"])
 def test_parts_in_any_order_give_the_same_file(
     overrides: dict[str, object], clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,7 +151,7 @@ def test_an_edited_prior_makes_the_parts_of_its_shot_again_and_no_others(
     clip: Path, tmp_path: Path, unpublished
 ) -> None:
     file = tmp_path / "priors.yaml"
-    shots = vidsr.plan(clip, overrides=OVERRIDES).shots
+    shots = vidsr.plan(clip, overrides=QUICK_PARTS).shots
     write_priors(file, shots, [Prior(low_level="light noise") for _ in shots])
     stages = stages_for(**{"caption.captioner": "file", "caption.file": str(file)})
     job = Job(input=clip, output=tmp_path / "out.mp4")
@@ -172,7 +161,7 @@ def test_an_edited_prior_makes_the_parts_of_its_shot_again_and_no_others(
     )
     edited = stages_for(**{"caption.captioner": "file", "caption.file": str(file)})
     report = run(job, edited)
-    parts_of_the_shot = -(-(shots[1].stop - shots[1].start) // OVERRIDES["plan.part_frames"])
+    parts_of_the_shot = -(-(shots[1].stop - shots[1].start) // QUICK_PARTS["plan.part_frames"])
     assert report.num_parts - report.num_parts_reused == parts_of_the_shot
 
 
@@ -230,7 +219,7 @@ def test_steps_are_counted_over_all_parts_of_a_resumed_run_and_told_at_its_end(
 
 def test_priors_of_shots_that_the_video_lacks_are_refused_before_any_work(clip: Path, tmp_path: Path) -> None:
     file = tmp_path / "priors.yaml"
-    shots = vidsr.plan(clip, overrides=OVERRIDES).shots
+    shots = vidsr.plan(clip, overrides=QUICK_PARTS).shots
     surplus = Shot(index=len(shots), start=shots[-1].stop, stop=shots[-1].stop + 9)
     write_priors(file, [*shots, surplus], [Prior() for _ in (*shots, surplus)])
     stages = stages_for(**{"caption.captioner": "file", "caption.file": str(file)})
@@ -245,16 +234,16 @@ def test_an_output_that_is_there_is_replaced_only_when_asked(clip: Path, tmp_pat
     output = tmp_path / "out.mp4"
     output.write_bytes(b"precious")
     with pytest.raises(OutputExistsError, match="--overwrite"):
-        vidsr.enhance(clip, output, overrides=OVERRIDES)
+        vidsr.enhance(clip, output, overrides=QUICK_PARTS)
     assert output.read_bytes() == b"precious"
-    vidsr.enhance(clip, output, overrides=OVERRIDES, overwrite=True)
+    vidsr.enhance(clip, output, overrides=QUICK_PARTS, overwrite=True)
     assert len(frames_of(output)) > 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_goes_on_and_ends_the_same(number: signal.Signals, clip: Path, tmp_path: Path) -> None:
     # A slow encoder, so that there is time to be stopped in.
-    overrides = {**OVERRIDES, "encode.preset": "placebo", "encode.threads": 1}
+    overrides = {**QUICK_PARTS, "encode.preset": "placebo", "encode.threads": 1}
     settings = [item for key, value in overrides.items() for item in ("--set", f"{key}={value}")]
     vidsr_run = [sys.executable, "-m", "vidsr", "run", str(clip), "--progress", "json", "-o"]
     command = [*vidsr_run, str(tmp_path / "out.mp4")]

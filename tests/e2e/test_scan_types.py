@@ -13,19 +13,14 @@ import numpy as np
 import pytest
 
 import vidsr
+from tests.overrides import QUICK
 from tests.scans import make
 from vidsr.media import intermediate
 from vidsr.media.probe import probe
 from vidsr.media.verify import verify
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-OVERRIDES = {
-    "restore.restorer": "bicubic",
-    "restore.scale": 2,
-    "caption.captioner": "none",
-    "encode.preset": "ultrafast",
-    "encode.crf": 5,
-}
+OVERRIDES = QUICK | {"encode.crf": 5}
 
 
 def times(path: Path) -> list[Fraction]:

@@ -8,15 +8,9 @@ import pytest
 import vidsr
 from tests import corpus
 from tests.e2e.test_bad_input import BICUBIC, run_vidsr
+from tests.overrides import QUICK
 from vidsr.errors import NotAVideoError
 from vidsr.media.verify import verify
-
-OVERRIDES = {
-    "restore.restorer": "bicubic",
-    "restore.scale": 2,
-    "caption.captioner": "none",
-    "encode.preset": "ultrafast",
-}
 
 
 def kinds(path: Path) -> list[tuple[str, str]]:
@@ -79,7 +73,7 @@ def test_the_stream_that_is_asked_for_is_restored(
     """Of two pictures, 320x240 and 160x120, the other one is copied."""
     source = corpus.make("two_pictures", corpus_folder)
     output = tmp_path / "out.mkv"
-    vidsr.enhance(source, output, overrides=OVERRIDES | {"plan.video_stream": asked})
+    vidsr.enhance(source, output, overrides=QUICK | {"plan.video_stream": asked})
     with av.open(str(output)) as file:
         sizes = [(stream.width, stream.height) for stream in file.streams.video]
     wanted = [(320, 240), (160, 120)]
@@ -91,4 +85,4 @@ def test_the_stream_that_is_asked_for_is_restored(
 
 def test_a_stream_that_is_no_video_is_refused_with_those_that_are(corpus_folder: Path) -> None:
     with pytest.raises(NotAVideoError, match="stream 1 is not a video stream; video streams: 0"):
-        vidsr.plan(corpus.make("cfr", corpus_folder), overrides=OVERRIDES | {"plan.video_stream": 1})
+        vidsr.plan(corpus.make("cfr", corpus_folder), overrides=QUICK | {"plan.video_stream": 1})

@@ -6,7 +6,6 @@ With small real networks, or with ones whose answer is known.
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tests.fakes import FakeSink
+from tests.frames import rgb_frame
 from tests.tiny_xpsr import networks
 from vidsr.errors import MemoryExhaustedError
 from vidsr.job.parts import parts_of
@@ -28,7 +28,7 @@ from vidsr.restore.xpsr.networks import Networks
 from vidsr.restore.xpsr.restorer import LEAD_IN, XpsrRestorer
 from vidsr.restore.xpsr.settings import XpsrSettings
 from vidsr.restore.xpsr.warm import XpsrCarry
-from vidsr.types import Carry, Colour, Done, Frame, LeadIn, Prior, Shot, ShotSettings, Work
+from vidsr.types import Carry, Done, Frame, LeadIn, Prior, Shot, ShotSettings, Work
 
 TINY = networks()
 SMALL: dict[str, Any] = {"process_size": 64, "steps": 4, "strength": 0.5}
@@ -38,23 +38,8 @@ SETTINGS = {
 }
 
 
-def frame(index: int, pixels: NDArray[np.uint16]) -> Frame:
-    """A frame of 16 bits, whose rounding hides nothing."""
-    red, green, blue = pixels
-    return Frame(
-        planes=(green, blue, red),
-        pix_fmt="gbrp16le",
-        width=pixels.shape[2],
-        height=pixels.shape[1],
-        colour=Colour(matrix=0, full_range=True),
-        index=index,
-        pts=index,
-        time_base=Fraction(1, 25),
-    )
-
-
 def texture(seed: int, *, height: int = 24, width: int = 32, shift: int = 0) -> NDArray[np.uint16]:
-    """Blurred noise that moves to the right, [3, height, width]."""
+    """Blurred noise that moves to the right, [3, height, width]; of 16 bits, whose rounding hides nothing."""
     rng = np.random.default_rng(seed)
     field = torch.from_numpy(rng.random((1, 3, height, width + 64)))
     smooth = F.avg_pool2d(F.pad(field, (2, 2, 2, 2), mode="reflect"), 5, stride=1)
@@ -67,7 +52,7 @@ def work(part: int, index: int, carry: Carry | None = None, **changes: Any) -> W
     prior = Prior(high_level="a cat", low_level=("strong noise", "blur")[part % 2])
     entry = Work(
         part_index=part,
-        frame=frame(index, texture(part, shift=2 * index)),
+        frame=rgb_frame(texture(part, shift=2 * index), index),
         prior=prior,
         carry=carry,
         seed=part,
@@ -111,7 +96,7 @@ def test_batches_of_one_and_of_eight_in_any_order_give_the_same_frames(name: str
 
 def test_frames_of_other_sizes_share_a_batch() -> None:
     restorer = XpsrRestorer(lambda: TINY, SETTINGS["recommended"])
-    wide = work(1, 0, frame=frame(0, texture(1, height=16, width=48)))
+    wide = work(1, 0, frame=rgb_frame(texture(1, height=16, width=48), 0))
     for entry, done in zip([work(0, 0), wide], restorer.step([work(0, 0), wide]), strict=True):
         assert (done.frame.width, done.frame.height) == (4 * entry.frame.width, 4 * entry.frame.height)
         assert np.abs(picture(done) - picture(restorer.step([entry])[0])).max() < 2e-4
@@ -265,7 +250,7 @@ KNOWN = XpsrSettings.recommended(
 
 def moving(index: int, *, seed: int = 1) -> Frame:
     """A picture of 64x96 that moves by 2 pixels a frame: by a latent, enlarged four times."""
-    return frame(index, texture(seed, height=64, width=96, shift=2 * index))
+    return rgb_frame(texture(seed, height=64, width=96, shift=2 * index), index)
 
 
 def error_against_the_first(settings: XpsrSettings, *, frames: int = 5) -> float:
@@ -318,7 +303,7 @@ def test_a_tile_that_shows_something_new_takes_all_steps() -> None:
     pixels = texture(1, height=64, width=96, shift=2)
     pixels[:, :, 48:] = texture(2, height=64, width=96)[:, :, 48:]
     made.unet.calls = 0
-    done = restorer.step([work(0, 1, old.carry, frame=frame(1, pixels))])[0]
+    done = restorer.step([work(0, 1, old.carry, frame=rgb_frame(pixels, 1))])[0]
     assert made.unet.calls == 10
     # The other half follows the picture as before.
     size, kept = FACTOR, slice(FACTOR, 4 * 40)
@@ -413,7 +398,7 @@ class Moving:
     """A source whose picture moves by two pixels a frame: by a latent, enlarged four times."""
 
     def frames(self, start: int, stop: int) -> Iterator[Frame]:
-        return (frame(index, texture(1, shift=2 * index)) for index in range(start, stop))
+        return (rgb_frame(texture(1, shift=2 * index), index) for index in range(start, stop))
 
     def close(self) -> None:
         pass

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.tiny_compact import talkative
 from vidsr.errors import CheckpointError
 from vidsr.models.compact import text
 from vidsr.models.compact.estimate import EstimateNet
@@ -21,13 +22,7 @@ SHAPES = [
 
 @pytest.fixture
 def small() -> EstimateNet:
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        network = EstimateNet(SMALL)
-        for parameter in network.parameters():
-            # A new network says nothing; this one has something to lose, FiLM's gains and shifts included.
-            parameter.data += 0.05 * torch.randn_like(parameter)
-    return network
+    return talkative(EstimateNet, SMALL)
 
 
 def _priors(network: EstimateNet) -> Priors:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.tiny_compact import talkative
 from vidsr.errors import CheckpointError
 from vidsr.models.compact import text
 from vidsr.models.compact.denoiser import Condition, DenoiserNet
@@ -17,12 +18,7 @@ SMALL = UNetShape(widths=(8, 12, 16), pairs=(2, 1, 1), num_sfa=1, num_heads=2, s
 
 @pytest.fixture
 def large() -> DenoiserNet:
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        network = DenoiserNet(LARGE)
-        for parameter in network.parameters():
-            parameter.data += 0.05 * torch.randn_like(parameter)
-    return network
+    return talkative(DenoiserNet, LARGE)
 
 
 @torch.no_grad()
