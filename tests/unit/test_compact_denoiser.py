@@ -180,6 +180,7 @@ def test_fusion_brings_frames_nearer_to_the_one_before_and_not_the_first() -> No
 
 def test_fusion_leaves_alone_what_is_not_trusted() -> None:
     previous = Previous(
+        lr=np.zeros((3, 8, 8), np.float32),
         sample=np.zeros((3, 32, 32), np.float32),
         result=np.zeros((3, 32, 32), np.float32),
         trusted=np.arange(32)[None, :].repeat(32, axis=0) < 16,
@@ -188,6 +189,27 @@ def test_fusion_leaves_alone_what_is_not_trusted() -> None:
     assert torch.equal(fused[16:], torch.ones(16))
     assert torch.allclose(fused[:11], torch.full((11,), 0.5))
     assert bool((fused[1:] >= fused[:-1] - 1e-6).all())
+
+
+@pytest.mark.parametrize(
+    ("low_level", "is_quieter"), [("moderate noise", True), ("", True), ("no noise", False)]
+)
+def test_noise_is_averaged_away_before_a_frame_is_restored_unless_it_is_denied(
+    low_level: str, is_quieter: bool
+) -> None:
+    def carried(index: int, sigma: float, before: DiffusionCarry | None) -> DiffusionCarry:
+        noise = np.random.default_rng(index).normal(0, sigma, (48, 64))
+        pixels = np.clip(_scene(0) + noise, 16, 235).astype(np.uint8)
+        prior = Prior(low_level=low_level)
+        work = Work(part_index=0, frame=_frame(index, pixels), prior=prior, carry=before, seed=1)
+        (done,) = _restorer().step([work])
+        assert isinstance(done.carry, DiffusionCarry)
+        return done.carry
+
+    clean = carried(0, 0, None).lr
+    noisy = carried(2, 10, carried(1, 10, carried(0, 10, None)))
+    given, restored = (float(np.abs(picture - clean).mean()) for picture in (noisy.seen / 255, noisy.lr))
+    assert restored < 0.85 * given if is_quieter else restored == pytest.approx(given, rel=1e-4)
 
 
 def test_without_warm_start_nothing_is_carried() -> None:

@@ -115,7 +115,8 @@ def _moving(num: int, *, shift: int = 2) -> list[np.ndarray]:
 def _carry(seen: np.ndarray) -> DiffusionCarry:
     restored = seen.repeat(4, axis=1).repeat(4, axis=2).astype(np.float32) / 255
     noise = fresh_noise(restored.shape, seed=3, index=0)
-    return DiffusionCarry(seen=seen, sample=restored, result=1 - restored, noise=noise, steps=4)
+    lr = seen.astype(np.float32) / 255
+    return DiffusionCarry(seen=seen, lr=lr, sample=restored, result=1 - restored, noise=noise, steps=4)
 
 
 def test_the_result_before_is_moved_to_where_it_is_now() -> None:
@@ -125,6 +126,9 @@ def test_the_result_before_is_moved_to_where_it_is_now() -> None:
     assert start.previous is not None
     trusted, moved = start.previous.trusted, start.previous.sample
     np.testing.assert_allclose(start.previous.result, 1 - moved, atol=1e-5)
+    here = now.astype(np.float32) / 255
+    there = _carry(before).lr
+    assert np.abs(start.previous.lr - here)[:, :, 12:-12].mean() < 0.25 * np.abs(there - here).mean()
     wanted = now.repeat(4, axis=1).repeat(4, axis=2).astype(np.float32) / 255
     inside = np.zeros_like(trusted)
     inside[:, 48:-48] = trusted[:, 48:-48]

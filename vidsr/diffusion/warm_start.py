@@ -24,6 +24,8 @@ class DiffusionCarry(Carry):
 
     seen: NDArray[np.uint8]
     """The low-resolution frame, RGB [3, H, W]."""
+    lr: NDArray[np.float32]
+    """The same as it was restored, perhaps with less noise, in [0, 1]."""
     sample: NDArray[np.float32]
     """Its result at strength 1, RGB in [0, 1], [3, scale * H, scale * W]."""
     result: NDArray[np.float32]
@@ -36,8 +38,10 @@ class DiffusionCarry(Carry):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Previous:
-    """What the previous frame became, as seen from this one."""
+    """The previous frame and what it became, as seen from this one."""
 
+    lr: NDArray[np.float32]
+    """As it was restored, [3, H, W]."""
     sample: NDArray[np.float32]
     """At strength 1, [3, scale * H, scale * W]."""
     result: NDArray[np.float32]
@@ -81,5 +85,5 @@ def warm_start(carry: DiffusionCarry, seen: NDArray[np.uint8], *, seed: int, ind
     moved = warp(np.concatenate([carry.sample, carry.result]), large)
     return Start(
         noise=carried_noise(carry.noise, large, mask, seed=seed, index=index),
-        previous=Previous(sample=moved[:3], result=moved[3:], trusted=mask),
+        previous=Previous(lr=warp(carry.lr, flow), sample=moved[:3], result=moved[3:], trusted=mask),
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidsr.degradation_words import NEGATIVE_HIGH_LEVEL, known_phrases
+from vidsr.degradation_words import NEGATIVE_HIGH_LEVEL, Degradation, describe, known_phrases
 from vidsr.diffusion.sampler import guided, sample
 from vidsr.diffusion.schedule import TIMESTEPS, WARM_TIMESTEPS
 from vidsr.diffusion.warm_start import DiffusionCarry, Previous, Start, cold_start, warm_start
@@ -26,6 +26,7 @@ from vidsr.models.compact.transform import BLOCK
 from vidsr.models.compact.unet import Priors
 from vidsr.models.compact.weights import CompactModel, WeightsInfo
 from vidsr.models.device import TORCH_DTYPES, Device, DType
+from vidsr.restore.quieten import quieten
 from vidsr.types import Done, LeadIn, Prior, ShotSettings, Work
 
 FADE = 9
@@ -33,6 +34,7 @@ FADE = 9
 DEFAULT_FUSION = 0.25
 MAX_STEPS = max(TIMESTEPS)
 LEAD_IN = LeadIn(frames=2)
+NO_NOISE = describe(Degradation(noise_sigma=0.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,15 +176,18 @@ class CompactRestorer:
     ) -> tuple[NDArray[Any], DiffusionCarry | None]:
         """Return the restored pixels and what the next frame starts from."""
         top = np.iinfo(pixels.dtype).max
-        lr = torch.from_numpy(pixels.astype(np.float32) / top)[None].to(settings.device)
-        lr = lr.contiguous(memory_format=torch.channels_last)
-        plain, priors, negative = self._priors(prior)
-        image = self._estimate(lr, plain).image
-        after: DiffusionCarry | None = None
+        frame = pixels.astype(np.float32) / np.float32(top)
+        start: Start | None = None
         if self._denoiser is not None and settings.steps and settings.strength:
             seen = np.rint(pixels / (top / 255)).astype(np.uint8)
             start = None if carry is None else warm_start(carry, seen, seed=seed, index=index)
             start = start or cold_start(seen, scale=SCALE, seed=seed, index=index)
+            frame = _quietened(frame, start.previous, prior)
+        lr = torch.from_numpy(frame)[None].to(settings.device).contiguous(memory_format=torch.channels_last)
+        plain, priors, negative = self._priors(prior)
+        image = self._estimate(lr, plain).image
+        after: DiffusionCarry | None = None
+        if self._denoiser is not None and start is not None:
             residual = self._diffuse(
                 self._denoiser, lr, image, start, priors, negative, guidance_scale=settings.guidance_scale
             )
@@ -191,6 +196,7 @@ class CompactRestorer:
             image = self._fused(image + settings.strength * added, start.previous)
             after = DiffusionCarry(
                 seen=seen,
+                lr=frame,
                 sample=_to_numpy(drawn),
                 result=_to_numpy(image),
                 noise=start.noise,
@@ -265,6 +271,13 @@ class CompactRestorer:
         high_ids, high_mask = (part.to(device) for part in text.tokenize([high]))
         low_ids, low_mask = (part.to(device) for part in text.tokenize([low]))
         return self._estimate.read((high_ids, high_mask), (low_ids, low_mask))
+
+
+def _quietened(frame: NDArray[np.float32], previous: Previous | None, prior: Prior) -> NDArray[np.float32]:
+    """Average noise away, unless there is no frame before or the prior denies that there is noise."""
+    if previous is None or NO_NOISE in known_phrases(prior.low_level):
+        return frame
+    return quieten(frame, previous.lr, previous.trusted[::SCALE, ::SCALE])
 
 
 def _to_numpy(image: Tensor) -> NDArray[np.float32]:
