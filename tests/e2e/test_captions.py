@@ -210,7 +210,7 @@ def test_with_on_error_measured_the_job_goes_on_and_the_report_says_so(
     job = Job(input=clip, output=tmp_path / "out.mp4")
     watch = Watch(stages)
     unpublished(job, stages, watch)
-    assert [prior.captioner for prior in watch.priors] == ["measured/1", "measured/1"]
+    assert [prior.captioner for prior in watch.priors] == ["measured/2", "measured/2"]
     failures = [
         f"shot {index} (frames {frames}): mllm/1 failed"
         for index, frames in enumerate(("0 to 11", "12 to 20"))

@@ -158,6 +158,14 @@ def test_the_sentence_has_the_words_of_the_vocabulary() -> None:
     assert words[1].split()[0] in LEVELS
 
 
+def test_blur_is_not_claimed_of_a_picture_without_noise_unless_it_is_light() -> None:
+    clean, noisy = (_degrade(_photographs()[1], blur=1.5, noise=noise)[0] for noise in (0, 6))
+    assert _measure(clean).blur_sigma >= BLUR_EDGES[1]
+    assert _caption(clean).split(", ")[:2] == ["no noise", "no compression blocks"]
+    assert "moderate blur" in _caption(noisy)
+    assert "blur" in _caption(_photographs()[1])
+
+
 def test_several_pictures_outvote_one() -> None:
     clean, noisy = _photographs()[1], _degrade(_photographs()[1], noise=20)[0]
     assert _caption(clean, noisy, clean).split(", ")[0] == _caption(clean).split(", ")[0]
@@ -173,7 +181,7 @@ def test_of_a_picture_without_content_no_blur_is_claimed(value: int) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (2, 300), (15, 15), (33, 20)])
 def test_a_tiny_picture_is_described_as_far_as_it_can_be(size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    assert MeasuredCaptioner().caption(SHOT, [_chw(pixels)]).captioner == "measured/1"
+    assert MeasuredCaptioner().caption(SHOT, [_chw(pixels)]).captioner == "measured/2"
 
 
 def test_no_picture_is_an_error() -> None:

@@ -268,8 +268,8 @@ def test_a_wrong_file_is_refused(kind: str, tmp_path: Path) -> None:
 def test_the_captioner_puts_tags_beside_what_it_measures() -> None:
     plain = MeasuredCaptioner().caption(SHOT, [_photograph()])
     tagged = MeasuredCaptioner(tags_of=Tagger(_always([0.45, 0.1, 0.45])).tags).caption(SHOT, [_photograph()])
-    assert (plain.high_level, plain.captioner) == ("", "measured/1")
-    assert (tagged.high_level, tagged.captioner) == ("a, c", "measured+tags/1")
+    assert (plain.high_level, plain.captioner) == ("", "measured/2")
+    assert (tagged.high_level, tagged.captioner) == ("a, c", "measured+tags/2")
     assert tagged.low_level == plain.low_level
 
 
@@ -288,7 +288,7 @@ def _stages(**overrides: object) -> build.Stages:
 def test_the_resolved_configuration_holds_the_digest_of_the_file(tmp_path: Path) -> None:
     path = write_classifier(tmp_path / "c.safetensors")
     stages = _stages(tags=str(path))
-    assert stages.captioner.name == "measured+tags/1"
+    assert stages.captioner.name == "measured+tags/2"
     assert stages.config["caption"]["tags"] == str(path)
     assert stages.config["caption"]["tags_sha256"] == sha256_of(path)
     again = _stages(tags=str(path), tags_sha256=sha256_of(path))
@@ -336,7 +336,7 @@ def test_the_shots_of_a_video_are_tagged(tmp_path: Path) -> None:
     overrides = {"caption.tags": str(path), "restore.restorer": "bicubic"}
     _, priors, _ = api.describe(ROOT / "examples" / "sample.mp4", overrides=overrides)
     assert {prior.high_level for prior in priors} == {"b"}
-    assert {prior.captioner for prior in priors} == {"measured+tags/1"}
+    assert {prior.captioner for prior in priors} == {"measured+tags/2"}
 
 
 def test_labels_are_read_without_running_the_file(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_a_captioner_of_single_shots_can_have_a_stand_in() -> None:
         SHOTS[:1], captioner=MeasuredCaptioner(), sample=no_pictures, stand_in=stand_in
     )
     assert described.warning == (
-        "shot 0 (frames 0 to 9): measured/1 failed: shot 0: no picture to measure; "
+        "shot 0 (frames 0 to 9): measured/2 failed: shot 0: no picture to measure; "
         "counting/1 stands in for it"
     )
 
